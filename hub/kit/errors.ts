@@ -1,0 +1,93 @@
+/** The three families of errors, sorted by who must act: Refusal (the caller), Unavailable (time), Bug (us). */
+
+/**
+ * Every reason for which the hub refuses something, in one table: stable word → HTTP status, WebSocket close code
+ * (0: the socket stays open), whether the same thing may succeed later, and its sentence.
+ */
+export const REFUSALS = {
+  // at the upgrade
+  'token-missing': { status: 401, close: 0, retry: false, title: 'No token was sent.' },
+  'token-invalid': { status: 401, close: 4502, retry: false, title: 'The token is unknown, expired or revoked.' },
+  'token-in-query': { status: 400, close: 0, retry: false, title: 'A token in the query string would stay in logs.' },
+  'device-disabled': { status: 403, close: 4503, retry: false, title: 'The device is disabled.' },
+  origin: { status: 403, close: 0, retry: false, title: 'This Origin is not allowed.' },
+  subprotocol: { status: 426, close: 0, retry: false, title: 'The subprotocol telemetry-hub.v1 is required.' },
+  'too-many-attempts': { status: 429, close: 0, retry: true, title: 'Too many failed attempts from this address.' },
+  full: { status: 503, close: 4001, retry: true, title: 'The hub has no room for another connection.' },
+  draining: { status: 503, close: 1001, retry: true, title: 'The hub is shutting down or restarting.' },
+  // on the socket
+  replaced: { status: 409, close: 4500, retry: false, title: 'A newer connection of this device took over.' },
+  'device-removed': { status: 404, close: 4503, retry: false, title: 'The device was removed.' },
+  protocol: { status: 400, close: 4501, retry: false, title: 'The frame violates the protocol.' },
+  binary: { status: 400, close: 1003, retry: false, title: 'Binary frames are not part of telemetry-hub.v1.' },
+  'slow-reader': { status: 503, close: 4000, retry: true, title: 'The device does not read what it is sent.' },
+  silent: { status: 408, close: 4002, retry: true, title: 'The connection gave no sign of life.' },
+  flood: { status: 429, close: 4003, retry: true, title: 'The device kept sending after flow frames.' },
+  // about one frame
+  'not-json': { status: 400, close: 0, retry: false, title: 'The frame is not a JSON object.' },
+  'too-deep': { status: 400, close: 0, retry: false, title: 'The JSON is nested deeper than 8 levels.' },
+  'unknown-type': { status: 400, close: 0, retry: false, title: 'The hub knows no frame of this type.' },
+  'invalid-frame': { status: 400, close: 0, retry: false, title: 'The frame does not fit its schema.' },
+  'unknown-command': { status: 404, close: 0, retry: false, title: 'The device has no such command.' },
+  // about one reading (the rest are JSON Schema keywords)
+  stream: { status: 400, close: 0, retry: false, title: 'The hub has no such stream.' },
+  clock: { status: 400, close: 0, retry: false, title: 'The time is too far ahead, or older than the store keeps.' },
+  store: { status: 422, close: 0, retry: false, title: 'The telemetry store refused the reading.' },
+  // operators
+  unauthorized: { status: 401, close: 0, retry: false, title: 'An operator token is required.' },
+  forbidden: { status: 403, close: 0, retry: false, title: 'The role of this token does not allow it.' },
+  'not-found': { status: 404, close: 0, retry: false, title: 'There is no such thing.' },
+  exists: { status: 409, close: 0, retry: false, title: 'It exists already.' },
+  conflict: { status: 409, close: 0, retry: true, title: 'Somebody else changed it at the same moment.' },
+  invalid: { status: 400, close: 0, retry: false, title: 'The request does not fit its schema.' },
+  'store-unavailable': { status: 503, close: 0, retry: true, title: 'The telemetry store does not answer.' },
+} as const satisfies Record<string, { status: number; close: number; retry: boolean; title: string }>;
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+/** A value, never thrown on the hot path: why the caller did not get what it asked for. */
+export interface Refusal {
+  code: RefusalCode;
+  detail: string;
+}
+
+/** Carries a refusal where throwing is the simplest way out (operator API, start-up). */
+export class RefusedError extends Error implements Refusal {
+  readonly code: RefusalCode;
+  readonly detail: string;
+  constructor(code: RefusalCode, detail: string) {
+    super(detail);
+    this.name = 'RefusedError';
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** An adapter's server did not do its part; the same call may succeed later. */
+export class Unavailable extends Error {
+  /** How long the server asked us to wait, if it said so. */
+  readonly retryAfterMs: number | undefined;
+  /** True when an operator must act first (credentials, a missing database): retried slowly, with an alarm. */
+  readonly stalled: boolean;
+  constructor(message: string, options: { cause?: unknown; retryAfterMs?: number; stalled?: boolean } = {}) {
+    super(message, { cause: options.cause });
+    this.name = 'Unavailable';
+    this.retryAfterMs = options.retryAfterMs;
+    this.stalled = options.stalled ?? false;
+  }
+}
+
+/** A row of a backplane table was changed by somebody else in between. */
+export class Conflict extends Error {
+  override readonly name = 'Conflict';
+}
+
+/** A mistake of the person who runs the hub; printed without a stack trace, with this exit code. */
+export class UserError extends Error {
+  readonly exitCode: number;
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.name = 'UserError';
+    this.exitCode = exitCode;
+  }
+}

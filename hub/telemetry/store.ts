@@ -1,0 +1,51 @@
+/** Ports: a sink of the journal, and the telemetry store, which is a sink that can also be asked. */
+import type { Frame, Reading, Value } from './reading.ts';
+
+/** A reading that a sink will never take, with the sink's own words. */
+export interface Refused {
+  frame: Frame;
+  reading: Reading;
+  message: string;
+}
+
+export interface Sink {
+  /** Name of its cursor in the journal and of its metrics. */
+  readonly name: string;
+  /**
+   * Resolves when every reading of the frames was taken, except those it returns, which it will never take. Writing
+   * the same readings again changes nothing. Throws `Unavailable` when trying the same frames again may help.
+   */
+  write(frames: readonly Frame[]): Promise<Refused[]>;
+  close(): Promise<void>;
+}
+
+export const AGGREGATES = ['mean', 'min', 'max', 'last', 'count'] as const;
+export type Aggregate = (typeof AGGREGATES)[number];
+
+export interface Query {
+  device: string;
+  stream: string;
+  /** Names of fields (checked against the schema by the caller); all fields when absent. */
+  fields?: string[];
+  /** Range in Unix milliseconds: `from` ≤ ts < `to`. */
+  from: number;
+  to: number;
+  /** At most so many rows; the caller bounds it. */
+  limit: number;
+  /** Newest first instead of oldest first. */
+  descending?: boolean;
+  /** Aggregates each field over windows of `everyMs`, aligned to the Unix epoch; empty windows are left out. */
+  buckets?: { everyMs: number; fn: Aggregate };
+}
+
+/** `ts` in milliseconds with fractions; a field that the reading did not have is absent. */
+export type Row = { ts: number } & Record<string, Value>;
+
+export interface TelemetryStore extends Sink {
+  /** Throws `Unavailable`. With buckets, `ts` is the start of the window; `mean`, `min`, `max` skip what is no number. */
+  query(query: Query): Promise<Row[]>;
+  /** Forgets readings older than `before` (Unix milliseconds); resolves to how many, or undefined if unknown. */
+  prune(before: number): Promise<number | undefined>;
+  /** Resolves to a sentence about what is wrong, or undefined when the store answers. */
+  problem(): Promise<string | undefined>;
+}
