@@ -40,6 +40,8 @@ export const REFUSALS = {
   exists: { status: 409, close: 0, retry: false, title: 'It exists already.' },
   conflict: { status: 409, close: 0, retry: true, title: 'Somebody else changed it at the same moment.' },
   invalid: { status: 400, close: 0, retry: false, title: 'The request does not fit its schema.' },
+  'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
+  unavailable: { status: 503, close: 0, retry: true, title: 'Something the hub depends on does not answer.' },
   'store-unavailable': { status: 503, close: 0, retry: true, title: 'The telemetry store does not answer.' },
 } as const satisfies Record<string, { status: number; close: number; retry: boolean; title: string }>;
 

@@ -1,0 +1,76 @@
+/** The routes of the hub itself: health, metrics, status and the description of this API. */
+import { object, type Route, type Schema } from './route.ts';
+import type { HubStatus } from './status.ts';
+
+export interface HubRouteDeps {
+  metrics: { text(): Promise<string>; contentType: string };
+  status(): HubStatus | Promise<HubStatus>;
+  /** Whether devices may connect, and if not why. */
+  ready(): { ready: boolean; reasons: string[] };
+  /** The OpenAPI document of all routes. */
+  openapi(): unknown;
+}
+
+const ANY_OBJECT: Schema = { type: 'object' };
+
+/** Only the two health routes need no token. */
+export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/healthz',
+      role: 'anyone',
+      tag: 'hub',
+      summary: 'Whether the process answers.',
+      answers: { 200: { description: 'It does.', schema: object({ ok: { const: true } }) } },
+      handle: () => ({ body: { ok: true } }),
+    },
+    {
+      method: 'GET',
+      path: '/readyz',
+      role: 'anyone',
+      tag: 'hub',
+      summary: 'Whether devices may connect.',
+      answers: {
+        200: { description: 'They may.', schema: object({ ready: { const: true } }) },
+        503: {
+          description: 'They may not, and why.',
+          schema: object({ ready: { const: false }, reasons: { type: 'array', items: { type: 'string' } } }),
+        },
+      },
+      handle() {
+        const state = ready();
+        return state.ready
+          ? { body: { ready: true } }
+          : { status: 503, body: { ready: false, reasons: state.reasons } };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      role: 'viewer',
+      tag: 'hub',
+      summary: 'Metrics for Prometheus.',
+      answers: { 200: { description: 'Text exposition format.', type: 'text/plain' } },
+      handle: async () => ({ type: metrics.contentType, body: await metrics.text() }),
+    },
+    {
+      method: 'GET',
+      path: '/openapi.json',
+      role: 'viewer',
+      tag: 'hub',
+      summary: 'This document.',
+      answers: { 200: { description: 'OpenAPI 3.1.', schema: ANY_OBJECT } },
+      handle: () => ({ body: openapi() }),
+    },
+    {
+      method: 'GET',
+      path: '/v1/status',
+      role: 'viewer',
+      tag: 'hub',
+      summary: 'What the hub says of itself: devices, readings, journal, sinks.',
+      answers: { 200: { description: 'The status.', schema: ANY_OBJECT } },
+      handle: async () => ({ body: await status() }),
+    },
+  ];
+}

@@ -1,0 +1,62 @@
+/** The shape of a route: routes are data, so that the server, the OpenAPI document and the tests read one table. */
+import type { Operator, Role } from '../operators/operators.ts';
+
+/** A JSON Schema. */
+export type Schema = Record<string, unknown>;
+
+/** What a handler is told; `params`, `query` and `body` fit the route's schemas. */
+export interface Call {
+  params: Record<string, string>;
+  query: Record<string, string | number | undefined>;
+  body: unknown;
+  /** The `Accept` header. */
+  accept: string;
+  /** Absent on routes for anyone. */
+  operator: Operator | undefined;
+}
+
+/** Where a streaming answer writes. */
+export interface Outlet {
+  /** Resolves when the reader can take more; rejects when it went away. */
+  write(text: string): Promise<void>;
+  /** Aborted when the reader went away or the server closes. */
+  signal: AbortSignal;
+}
+
+/** What a handler answers: a body (an object is sent as JSON, text as `type`) or a stream that lasts as long as the promise. */
+export interface Answer {
+  /** 200 unless it says otherwise. */
+  status?: number;
+  /** Content type of text and streams. */
+  type?: string;
+  body?: unknown;
+  stream?: (outlet: Outlet) => Promise<void>;
+}
+
+export interface Route {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** With `:name` for parameters. */
+  path: string;
+  /** The least role that may; `anyone` needs no token. */
+  role: Role | 'anyone';
+  tag: string;
+  summary: string;
+  params?: Schema;
+  query?: Schema;
+  body?: Schema;
+  /** Schema or sentence of each successful answer, for the OpenAPI document. */
+  answers: Record<number, { description: string; schema?: Schema; type?: string }>;
+  /** Throws `RefusedError` (its row in the table of refusals is the answer) or `Unavailable` (503). */
+  handle(call: Call): Answer | Promise<Answer>;
+}
+
+/** A closed object; every property is required unless it is in `optional`. */
+export function object(properties: Record<string, Schema>, optional: string[] = []): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { type: 'object', additionalProperties: false, properties, ...(required.length > 0 && { required }) };
+}
+
+/** A query string: all optional. */
+export function query(properties: Record<string, Schema>): Schema {
+  return object(properties, Object.keys(properties));
+}

@@ -1,0 +1,34 @@
+/** What the hub says of itself, in the words of the people who run it. */
+import type { JournalStatus } from '../telemetry/journal.ts';
+import type { SinkState } from '../telemetry/sinks.ts';
+
+/** How one sink follows the journal. */
+export interface SinkStatus {
+  name: string;
+  state: SinkState;
+  /** Readings it took, and readings it will never take, since the hub started. */
+  written: number;
+  refused: number;
+  /** Frames it has not read, and how long the oldest of them has waited. */
+  lagFrames: number;
+  lagMs: number;
+  lastError?: string;
+}
+
+export interface HubStatus {
+  version: string;
+  /** Name of this node. */
+  node: string;
+  /** Unix milliseconds. */
+  startedAt: number;
+  uptimeMs: number;
+  /** Whether devices may connect. */
+  ready: boolean;
+  devices: { known: number; online: number };
+  /** Since the hub started; `perSecond` is the accepted rate of the last seconds. */
+  readings: { accepted: number; rejected: number; duplicate: number; perSecond: number };
+  journal: JournalStatus;
+  sinks: SinkStatus[];
+  /** Refused readings that are kept, and those that had to make room. */
+  quarantine: { readings: number; dropped: number };
+}

@@ -1,0 +1,196 @@
+/** The routes of telemetry: asking the store, the streams there are, what was refused, and what happens now. */
+import type { Catalog } from '../../schemas/index.ts';
+import type { Devices } from '../devices/devices.ts';
+import { RefusedError, Unavailable } from '../kit/errors.ts';
+import type { Live, LiveBatch } from '../telemetry/live.ts';
+import type { Quarantine } from '../telemetry/quarantine.ts';
+import { AGGREGATES, type Row, type TelemetryStore } from '../telemetry/store.ts';
+import { DEVICE_PARAMS, deviceOf } from './device-routes.ts';
+import { MAX_ROWS, queryOf } from './query.ts';
+import { type Answer, type Outlet, object, query, type Route, type Schema } from './route.ts';
+import { DURATION_FORMS, TIME_FORMS } from './time.ts';
+
+export interface TelemetryRouteDeps {
+  devices: Devices;
+  catalog: Catalog;
+  store: Pick<TelemetryStore, 'query'>;
+  live: Live;
+  quarantine: Pick<Quarantine, 'list'>;
+  /** How often a quiet live stream gives a sign of life; 15 s. */
+  liveHeartbeatMs?: number;
+}
+
+const FORMATS = ['json', 'ndjson', 'csv'] as const;
+type Format = (typeof FORMATS)[number];
+const TEXT: Schema = { type: 'string', maxLength: 128 };
+
+export function telemetryRoutes(deps: TelemetryRouteDeps): Route[] {
+  return [telemetryRoute(deps), schemasRoute(deps), quarantineRoute(deps), liveRoute(deps)];
+}
+
+function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route {
+  return {
+    method: 'GET',
+    path: '/v1/devices/:id/telemetry',
+    role: 'viewer',
+    tag: 'telemetry',
+    summary: 'Readings of one stream of a device, as they are or aggregated over windows of time.',
+    params: DEVICE_PARAMS,
+    query: {
+      ...query({
+        stream: TEXT,
+        from: { ...TEXT, default: '-1h', description: `First moment: ${TIME_FORMS}.` },
+        to: { ...TEXT, default: 'now', description: `End, not included: ${TIME_FORMS}.` },
+        fields: { type: 'string', maxLength: 4096, description: 'Names with commas between; all without it.' },
+        limit: { type: 'integer', minimum: 1, maximum: MAX_ROWS, default: 100 },
+        order: { type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'Newest or oldest first.' },
+        every: { ...TEXT, description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
+        fn: { type: 'string', enum: [...AGGREGATES], description: 'How to aggregate; mean without it.' },
+        format: { type: 'string', enum: [...FORMATS], description: 'Instead of the Accept header.' },
+      }),
+      required: ['stream'],
+    },
+    answers: {
+      200: {
+        description: 'Rows with `ts` in Unix milliseconds. Also as application/x-ndjson and text/csv.',
+        schema: object({ device: TEXT, stream: TEXT, rows: { type: 'array', items: { type: 'object' } } }),
+      },
+    },
+    async handle({ params: { id = '' }, query: asked, accept }) {
+      const device = deviceOf(devices, id).id;
+      const checked = queryOf(device, asked, catalog, Date.now());
+      const rows = await store.query(checked).catch((error: unknown) => {
+        if (error instanceof Unavailable) throw new RefusedError('store-unavailable', error.message);
+        throw error;
+      });
+      const fields = checked.fields ?? [...catalog.streams.get(checked.stream)!.fields.keys()];
+      return answerOf(rows, { device, stream: checked.stream, fields }, formatOf(asked.format, accept));
+    },
+  };
+}
+
+function formatOf(asked: unknown, accept: string): Format {
+  if (asked !== undefined) return asked as Format;
+  if (accept.includes('text/csv')) return 'csv';
+  return accept.includes('application/x-ndjson') ? 'ndjson' : 'json';
+}
+
+function answerOf(rows: Row[], of: { device: string; stream: string; fields: string[] }, format: Format): Answer {
+  if (format === 'json') return { body: { device: of.device, stream: of.stream, rows } };
+  if (format === 'ndjson') {
+    return { type: 'application/x-ndjson', body: rows.map((row) => `${JSON.stringify(row)}\n`).join('') };
+  }
+  const columns = ['ts', ...of.fields];
+  const lines = rows.map((row) => columns.map((column) => csvCell(row[column])).join(','));
+  return { type: 'text/csv; charset=utf-8', body: `${[columns.join(','), ...lines].join('\r\n')}\r\n` };
+}
+
+/** A cell by RFC 4180. */
+function csvCell(value: unknown): string {
+  const text = value === undefined ? '' : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function schemasRoute({ catalog }: TelemetryRouteDeps): Route {
+  const body = {
+    streams: [...catalog.streams.values()].map(({ name, title, description, fields, schema }) => {
+      return { name, title, description, fields: [...fields.values()], schema };
+    }),
+    commands: [...catalog.commands.values()].map(({ checkParams: _, checkResult: __, ...command }) => command),
+  };
+  const list: Schema = { type: 'array', items: { type: 'object' } };
+  return {
+    method: 'GET',
+    path: '/v1/schemas',
+    role: 'viewer',
+    tag: 'telemetry',
+    summary: 'The streams devices may send and the commands they may be told, with their JSON Schemas.',
+    answers: { 200: { description: 'The catalog.', schema: object({ streams: list, commands: list }) } },
+    handle: () => ({ body }),
+  };
+}
+
+function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
+  return {
+    method: 'GET',
+    path: '/v1/quarantine',
+    role: 'viewer',
+    tag: 'telemetry',
+    summary: 'Readings that were refused, newest first, each with the reason.',
+    query: query({
+      device: TEXT,
+      limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+      before: { type: 'integer', minimum: 0, description: 'Only smaller ids: the last id of the page before.' },
+    }),
+    answers: {
+      200: {
+        description: 'Refused readings.',
+        schema: object({ readings: { type: 'array', items: { type: 'object' } } }),
+      },
+    },
+    async handle({ query: { device, limit, before } }) {
+      const filter = {
+        limit: Number(limit),
+        ...(device !== undefined && { device: String(device) }),
+        ...(before !== undefined && { before: Number(before) }),
+      };
+      return { body: { readings: await quarantine.list(filter) } };
+    },
+  };
+}
+
+function liveRoute({ live, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Route {
+  return {
+    method: 'GET',
+    path: '/v1/live',
+    role: 'viewer',
+    tag: 'telemetry',
+    summary: 'Readings as they become durable, as server-sent events.',
+    query: query({ device: TEXT, stream: TEXT }),
+    answers: {
+      200: {
+        type: 'text/event-stream',
+        description:
+          'Events `reading` with {device, stream, ts, …fields}, and `merged` with {count}: so many readings were left out ' +
+          'because this reader was slow.',
+      },
+    },
+    handle({ query: { device, stream } }) {
+      const filter = {
+        ...(device !== undefined && { device: String(device) }),
+        ...(stream !== undefined && { stream: String(stream) }),
+      };
+      return { type: 'text/event-stream', stream: (outlet) => streamLive(live, filter, outlet, liveHeartbeatMs) };
+    },
+  };
+}
+
+/** Lasts until the reader goes away or the server closes. */
+async function streamLive(
+  live: Live,
+  filter: { device?: string; stream?: string },
+  outlet: Outlet,
+  heartbeatMs: number,
+) {
+  const end = live.subscribe(filter, (batch) => outlet.write(eventsOf(batch)));
+  const heartbeat = setInterval(() => outlet.write(': alive\n\n').catch(() => {}), heartbeatMs);
+  try {
+    // Sends the headers, so the reader knows that it is connected before anything happens.
+    await outlet.write(': live\n\n');
+    await new Promise<void>((resolve) => {
+      if (outlet.signal.aborted) resolve();
+      else outlet.signal.addEventListener('abort', () => resolve());
+    });
+  } finally {
+    clearInterval(heartbeat);
+    end();
+  }
+}
+
+function eventsOf({ events, merged }: LiveBatch): string {
+  const notice = merged > 0 ? `event: merged\ndata: {"count":${merged}}\n\n` : '';
+  const lines = events.map(({ device, stream, reading }) => {
+    return `event: reading\ndata: ${JSON.stringify({ device, stream, ...reading })}\n\n`;
+  });
+  return notice + lines.join('');
+}

@@ -1,0 +1,155 @@
+/** How the CLI shows things to people: tables, times, sizes and one line for each reading. */
+import Table from 'cli-table3';
+import type pc from 'picocolors';
+import type { HubStatus } from './api/status.ts';
+import type { Device } from './devices/devices.ts';
+import type { QuarantinedReading } from './telemetry/quarantine.ts';
+import type { SinkState } from './telemetry/sinks.ts';
+
+export type Colors = ReturnType<typeof pc.createColors>;
+
+/** A device as the API shows it. */
+export type ShownDevice = Device & { online: boolean; last?: Record<string, Record<string, unknown>> };
+
+type Cell = string | number;
+
+/** A table without lines, as a terminal's user expects of `ls`. */
+export function table(head: string[], rows: Cell[][], color: Colors): string {
+  const none = Object.fromEntries(EDGES.map((edge) => [edge, '']));
+  const shown = new Table({
+    head: head.map((text) => color.bold(text)),
+    chars: { ...none, middle: '  ' },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  shown.push(...rows);
+  return trimmed(shown.toString());
+}
+
+/** Names and values, one below the other. */
+export function sheet(rows: [string, Cell][], color: Colors): string {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${color.bold(name.padEnd(width))}  ${value}`).join('\n');
+}
+
+export function deviceTable(devices: ShownDevice[], now: number, color: Colors): string {
+  const rows = devices.map((device) => [
+    device.id,
+    stateOf(device, color),
+    device.lastSeenAt === undefined ? 'never' : ago(now - device.lastSeenAt),
+    tagsOf(device),
+    device.description,
+  ]);
+  return table(['DEVICE', 'STATE', 'SEEN', 'TAGS', 'DESCRIPTION'], rows, color);
+}
+
+export function deviceSheet(device: ShownDevice, now: number, color: Colors): string {
+  const rows: [string, Cell][] = [
+    ['device', device.id],
+    ['state', stateOf(device, color)],
+    [
+      'seen',
+      device.lastSeenAt === undefined ? 'never' : `${time(device.lastSeenAt)} (${ago(now - device.lastSeenAt)})`,
+    ],
+    ['added', time(device.createdAt)],
+    ['tags', tagsOf(device) || '–'],
+    ['description', device.description || '–'],
+    ['tokens', device.tokens.map(({ keyId }) => keyId).join(', ') || 'none'],
+  ];
+  for (const [stream, reading] of Object.entries(device.last ?? {})) rows.push([stream, readingText(reading)]);
+  return sheet(rows, color);
+}
+
+export function statusSheet(status: HubStatus, color: Colors): string {
+  const { devices, readings, journal, quarantine } = status;
+  const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
+  const rows: [string, Cell][] = [
+    ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
+    ['state', status.ready ? color.green('ready') : color.red('not ready')],
+    ['devices', `${devices.online} online of ${devices.known}`],
+    ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected, ${readings.duplicate} duplicate`],
+    ['rate', `${Math.round(readings.perSecond)} readings/s`],
+    ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
+    ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
+  ];
+  const sinks = status.sinks.map((sink) => [
+    sink.name,
+    stateOfSink(sink.state, color),
+    sink.written,
+    sink.refused,
+    sink.lagFrames === 0 ? 'none' : `${sink.lagFrames} frames, ${duration(sink.lagMs)}`,
+    sink.lastError ?? '',
+  ]);
+  return `${sheet(rows, color)}\n\n${table(['SINK', 'STATE', 'WRITTEN', 'REFUSED', 'LAG', 'LAST ERROR'], sinks, color)}`;
+}
+
+/** Rows of telemetry; columns are the fields that occur. */
+export function rowTable(rows: Record<string, unknown>[], color: Colors): string {
+  const fields = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'ts');
+  const cells = rows.map((row) => [time(Number(row.ts)), ...fields.map((name) => cell(row[name]))]);
+  return table(['TIME', ...fields], cells, color);
+}
+
+/** Refused readings: when, whose, what was wrong where, and what was sent. */
+export function quarantineTable(readings: QuarantinedReading[], color: Colors): string {
+  const rows = readings.map(({ receivedAt, device, stream, path, code, message, reading }) => {
+    return [time(receivedAt), device, cell(stream), cell(path), code, cell(message), cell(reading)];
+  });
+  return table(['RECEIVED', 'DEVICE', 'STREAM', 'PATH', 'RULE', 'MESSAGE', 'READING'], rows, color);
+}
+
+/** `2026-07-01 12:00:00.000Z  temperature=21.4 humidity=48.2` */
+export function readingText({ ts, ...fields }: Record<string, unknown>): string {
+  const values = Object.entries(fields).map(([name, value]) => `${name}=${cell(value)}`);
+  return `${time(Number(ts))}  ${values.join(' ')}`;
+}
+
+/** Unix milliseconds as UTC to the millisecond. */
+export function time(unixMs: number): string {
+  return Number.isFinite(unixMs) ? new Date(unixMs).toISOString().replace('T', ' ') : '–';
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const step = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(count) / 10));
+  return `${Number((count / 1024 ** step).toFixed(1))} ${units[step]}`;
+}
+
+/** The two largest units: `3 d 4 h`, `12 min 5 s`, `0.4 s`. */
+export function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const hours = Math.floor(seconds / 3_600);
+  return hours < 24 ? `${hours} h ${Math.floor(seconds / 60) % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+const EDGES = [
+  'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right',
+  'left left-mid mid mid-mid right right-mid',
+].flatMap((line) => line.split(' '));
+
+const ago = (ms: number) => `${duration(Math.max(0, ms))} ago`;
+const trimmed = (text: string) => text.replaceAll(/ +$/gm, '');
+const tagsOf = ({ tags }: Device) =>
+  Object.entries(tags)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
+
+function stateOf(device: ShownDevice, color: Colors): string {
+  if (!device.enabled) return color.yellow('disabled');
+  if (device.online) return color.green('online');
+  return device.tokens.length === 0 ? color.yellow('no token') : color.dim('offline');
+}
+
+function stateOfSink(state: SinkState, color: Colors): string {
+  if (state === 'stalled') return color.red(state);
+  return state === 'retrying' ? color.yellow(state) : color.green(state);
+}
+
+/** What came from a device is shown without its control characters: they could rewrite the terminal. */
+function cell(value: unknown): string {
+  if (value === undefined) return '';
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.replaceAll(/\p{Cc}/gu, '�');
+}

@@ -1,0 +1,105 @@
+/** Finds the running hub and speaks to its operator API: plain requests and the live stream of events. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Client, EXIT, type ServerEvent } from './cli-session.ts';
+import { UserError } from './kit/errors.ts';
+
+/** The part of <data>/hub.json that a client needs. */
+interface HubFile {
+  api: string;
+}
+
+interface Target {
+  url: string;
+  token: string;
+  signal: AbortSignal;
+}
+
+/**
+ * The hub that `HUB_URL` and `HUB_TOKEN` name, or the one whose data folder this is (`hub.json`, `admin.token`). Throws
+ * `UserError` (unreachable) with one sentence when there is none.
+ */
+export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Client> {
+  const target: Target = {
+    signal,
+    url: env.HUB_URL ?? (await urlIn(dataDir)),
+    token: env.HUB_TOKEN ?? (await tokenIn(dataDir)),
+  };
+  return {
+    async json<T>(method: string, path: string, body?: unknown) {
+      const response = await request(target, path, {
+        method,
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      return (response.status === 204 ? undefined : await response.json()) as T;
+    },
+    text: async (path, accept) => (await request(target, path, { headers: { accept } })).text(),
+    async *events(path) {
+      const response = await request(target, path, { headers: { accept: 'text/event-stream' } });
+      yield { event: 'open', data: '' };
+      try {
+        yield* eventsIn(response.body!);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        throw new UserError(`The connection to ${target.url} broke.`, EXIT.unreachable);
+      }
+    },
+  };
+}
+
+/** Reads a stream of server-sent events; comments are left out. */
+export async function* eventsIn(body: ReadableStream<Uint8Array>): AsyncGenerator<ServerEvent> {
+  let rest = '';
+  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+    const blocks = (rest + chunk).split('\n\n');
+    rest = blocks.pop()!;
+    for (const block of blocks) {
+      const fields = new Map(block.split('\n').map((line) => line.split(/: ?(.*)/s, 2) as [string, string]));
+      const data = fields.get('data');
+      if (data !== undefined) yield { event: fields.get('event') ?? 'message', data };
+    }
+  }
+}
+
+async function request({ url, token, signal }: Target, path: string, options: RequestInit): Promise<Response> {
+  const headers = {
+    authorization: `Bearer ${token}`,
+    ...(options.body && { 'content-type': 'application/json' }),
+    ...options.headers,
+  };
+  const response = await fetch(new URL(path, url), { ...options, headers, signal }).catch((error: Error) => {
+    if (signal.aborted) throw error;
+    throw new UserError(`The hub at ${url} does not answer. Is it running?`, EXIT.unreachable);
+  });
+  if (!response.ok) throw await refusalIn(response);
+  return response;
+}
+
+/** The hub's own words for why it refused. */
+async function refusalIn(response: Response): Promise<UserError> {
+  const problem = await response.json().catch(() => ({}));
+  const { detail = response.statusText, errors = [] } = problem as Record<string, never>;
+  const mistakes = (errors as { path: string; message: string }[]).map(({ path, message }) => `  ${path} ${message}`);
+  const first = mistakes.length > 0 ? 'The hub did not understand the request:' : String(detail);
+  return new UserError([first, ...mistakes].join('\n'), EXIT.failed);
+}
+
+async function urlIn(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'hub.json');
+  try {
+    return (JSON.parse(await readFile(file, 'utf8')) as HubFile).api;
+  } catch {
+    const message = `No hub is running with the data folder ${dataDir}: start one, or name it by --data or HUB_URL.`;
+    throw new UserError(message, EXIT.unreachable);
+  }
+}
+
+async function tokenIn(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'admin.token');
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new UserError(`There is no operator token in ${file} (${reason}): set HUB_TOKEN.`, EXIT.failed);
+  }
+}

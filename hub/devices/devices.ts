@@ -1,0 +1,182 @@
+/** The registry of devices: who may connect, with which token, and when each was last seen. */
+import type { Row, Table } from '../backplane/backplane.ts';
+import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
+import { createLastSeen } from './last-seen.ts';
+import { createToken, type StoredToken } from './token.ts';
+import { createTokenIndex } from './token-index.ts';
+
+/** A device as it is stored. At most two tokens, so that one can be replaced while the other still works. */
+export interface DeviceRow {
+  id: string;
+  enabled: boolean;
+  tags: Record<string, string>;
+  description: string;
+  createdAt: number;
+  tokens: StoredToken[];
+}
+
+/** A device as operators and the gateway see it: never a secret, never a hash. Times are Unix milliseconds. */
+export interface Device extends Omit<DeviceRow, 'tokens'> {
+  tokens: Omit<StoredToken, 'sha256'>[];
+  /** Absent when it was never seen. */
+  lastSeenAt?: number;
+}
+
+/** What a person may say about a device. `tags` replace all tags. */
+export interface DeviceDetails {
+  enabled?: boolean;
+  tags?: Record<string, string>;
+  description?: string;
+}
+
+export interface Devices {
+  /** Durable when it resolves; the token is told here and never again. Throws `RefusedError` (exists, invalid). */
+  add(id: string, details?: Omit<DeviceDetails, 'enabled'>): Promise<{ device: Device; token: string }>;
+  get(id: string): Device | undefined;
+  readonly size: number;
+  /** A page of at most `limit` devices in the order of their ids, after the id `after`; `next` is the next page's `after`. */
+  list(page: { limit: number; after?: string }): { devices: Device[]; next?: string };
+  /** Durable when it resolves. Throws `RefusedError` (not-found, invalid). */
+  update(id: string, details: DeviceDetails): Promise<Device>;
+  setEnabled(id: string, enabled: boolean): Promise<Device>;
+  /** Takes all its tokens away: nobody can connect as this device until it gets another. */
+  revokeTokens(id: string): Promise<Device>;
+  /** Forgets the device and its tokens. Throws `RefusedError` (not-found). */
+  remove(id: string): Promise<void>;
+  /** Whose token it is, or why not (token-invalid, device-disabled). Synchronous, from memory. */
+  authenticate(token: string, now: number): Device | Refusal;
+  /** Called after each durable change; `device` is undefined when it was removed. */
+  onChange(listener: (id: string, device: Device | undefined) => void): void;
+  /** Remembers a sign of life. Written in batches once a minute, and at `close`. */
+  touch(id: string, at: number): void;
+  /** Writes the last signs of life. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Safe as a level of an MQTT topic, as a tag of InfluxDB, in a URL and in a log line. */
+export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+export const TAG_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+export const MAX_TAGS = 32;
+export const MAX_TEXT = 500;
+/** An operator changes a device by hand; more than this many collisions in a row is not coincidence. */
+const UPDATE_ATTEMPTS = 5;
+
+interface Options {
+  /** Where the last signs of life are kept, apart from the rows so that writing them never collides with a change. */
+  seen: Table<number>;
+  now?: () => number;
+}
+
+/** Opens the registry over its table; the token index is built here. */
+export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }: Options): Devices {
+  const index = createTokenIndex('device', table);
+  const lastSeen = createLastSeen(seen);
+  let sortedIds: string[] | undefined;
+  table.onChange((key, row) => {
+    // Only who is there decides the order of pages; a changed row keeps its place.
+    if (!row || sortedIds?.[firstAfter(sortedIds, key) - 1] !== key) sortedIds = undefined;
+  });
+
+  const publicOf = (row: Row<DeviceRow>): Device => {
+    const { tokens, ...rest } = row.value;
+    const lastSeenAt = lastSeen.at(row.key);
+    const device = { ...rest, tokens: tokens.map(({ sha256: _, ...token }) => token) };
+    return lastSeenAt === undefined ? device : { ...device, lastSeenAt };
+  };
+
+  async function change(id: string, edit: (row: DeviceRow) => DeviceRow, attempt = 1): Promise<Device> {
+    const row = table.get(id) ?? refuse('not-found', `There is no device "${id}".`);
+    try {
+      return publicOf(await table.set(id, edit(row.value), row.revision));
+    } catch (error) {
+      if (error instanceof Conflict && attempt < UPDATE_ATTEMPTS) return change(id, edit, attempt + 1);
+      throw error;
+    }
+  }
+
+  const update = async (id: string, details: DeviceDetails) => {
+    checkDetails(details);
+    return change(id, (row) => ({ ...row, ...details }));
+  };
+
+  return {
+    async add(id, { tags = {}, description = '' } = {}) {
+      if (!DEVICE_ID.test(id)) refuse('invalid', `"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
+      checkDetails({ tags, description });
+      const createdAt = now();
+      const { token, stored } = createToken('device', createdAt);
+      const row = { id, enabled: true, tags, description, createdAt, tokens: [stored] };
+      try {
+        return { device: publicOf(await table.set(id, row, 0)), token };
+      } catch (error) {
+        if (error instanceof Conflict) refuse('exists', `There is a device "${id}" already.`);
+        throw error;
+      }
+    },
+    get: (id) => {
+      const row = table.get(id);
+      return row && publicOf(row);
+    },
+    get size() {
+      return table.size;
+    },
+    list({ limit, after = '' }) {
+      sortedIds ??= [...table.values()].map((row) => row.key).sort();
+      const ids = sortedIds;
+      const start = firstAfter(ids, after);
+      const devices = ids.slice(start, start + limit).map((id) => publicOf(table.get(id)!));
+      const last = ids[start + limit - 1];
+      return last !== undefined && start + limit < ids.length ? { devices, next: last } : { devices };
+    },
+    update,
+    setEnabled: (id, enabled) => update(id, { enabled }),
+    revokeTokens: (id) => change(id, (row) => ({ ...row, tokens: [] })),
+    async remove(id) {
+      const removed = table.delete(id);
+      lastSeen.forget(id);
+      if (!(await removed)) refuse('not-found', `There is no device "${id}".`);
+    },
+    authenticate(token, at) {
+      const row = index.find(token, at);
+      if (!row) return { code: 'token-invalid', detail: 'This token opens no device.' };
+      if (!row.value.enabled) return { code: 'device-disabled', detail: `The device "${row.key}" is disabled.` };
+      return publicOf(row);
+    },
+    onChange: (listener) => table.onChange((id, row) => listener(id, row && publicOf(row))),
+    touch: lastSeen.touch,
+    close: lastSeen.close,
+  };
+}
+
+const ID_RULE = 'a letter or digit, then letters, digits, or . _ : - (64 at most).';
+
+function refuse(code: 'invalid' | 'exists' | 'not-found', detail: string): never {
+  throw new RefusedError(code, detail);
+}
+
+function checkDetails({ tags = {}, description = '' }: DeviceDetails) {
+  const names = Object.keys(tags);
+  if (names.length > MAX_TAGS) refuse('invalid', `A device has at most ${MAX_TAGS} tags.`);
+  for (const name of names) {
+    if (!TAG_NAME.test(name))
+      refuse('invalid', `"${name.slice(0, 80)}" is no tag name: a letter, then letters, digits, _ or -.`);
+    if (!isText(tags[name])) refuse('invalid', `The tag "${name}" needs a line of at most ${MAX_TEXT} characters.`);
+  }
+  if (!isText(description)) refuse('invalid', `A description is a line of at most ${MAX_TEXT} characters.`);
+}
+
+function isText(text: unknown): boolean {
+  return typeof text === 'string' && text.length <= MAX_TEXT && !/\p{Cc}/u.test(text);
+}
+
+/** Where the ids greater than `after` begin, in a sorted list. */
+function firstAfter(ids: readonly string[], after: string): number {
+  let low = 0;
+  let high = ids.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ids[middle]! <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

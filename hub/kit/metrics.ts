@@ -1,0 +1,108 @@
+/** Metrics for Prometheus: plain numbers that the parts count anyway, read when somebody asks. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Where the numbers are; each is read once for each scrape. Counts are since the hub started. */
+export interface MetricSources {
+  /** Readings by outcome: accepted, rejected, duplicate, quarantined … */
+  readings(): Record<string, number>;
+  /** Frames by direction and type, or by outcome. */
+  frames(): Record<string, number>;
+  /** Devices with an open session. */
+  sessions(): number;
+  /** Devices that are known. */
+  devices(): number;
+  journal(): { bytes: number; limitBytes: number };
+  sinks(): readonly { name: string; written: number; refused: number; lagFrames: number; lagMs: number }[];
+}
+
+export interface Metrics {
+  /** One frame was acknowledged so long after it arrived. */
+  observeAckLatency(seconds: number): void;
+  /** The text that a scrape gets. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const ACK_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
+
+/** A registry of its own, so that several hubs in one process do not meet. Node's own metrics are included. */
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const ackLatency = new Histogram({
+    name: 'hub_ack_latency_seconds',
+    help: 'From the arrival of a frame to its acknowledgement.',
+    buckets: ACK_BUCKETS_SECONDS,
+    registers: [registry],
+  });
+  addCounters(registry, sources);
+  addGauges(registry, sources);
+  return {
+    observeAckLatency: (seconds) => ackLatency.observe(seconds),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+function addCounters(registry: Registry, { readings, frames, sinks }: MetricSources) {
+  const bySink = (value: 'written' | 'refused') => () =>
+    Object.fromEntries(sinks().map((sink) => [sink.name, sink[value]]));
+  const counters = [
+    { name: 'hub_readings_total', help: 'Readings by what became of them.', label: 'outcome', read: readings },
+    { name: 'hub_frames_total', help: 'Frames by kind.', label: 'kind', read: frames },
+    { name: 'hub_sink_written_total', help: 'Readings a sink took.', label: 'sink', read: bySink('written') },
+    {
+      name: 'hub_sink_refused_total',
+      help: 'Readings a sink refused for good.',
+      label: 'sink',
+      read: bySink('refused'),
+    },
+  ];
+  for (const { name, help, label, read } of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [value, count] of Object.entries(read())) this.inc({ [label]: value }, count);
+      },
+    });
+  }
+}
+
+function addGauges(registry: Registry, { sessions, devices, journal, sinks }: MetricSources) {
+  const plain = [
+    { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
+    { name: 'hub_devices', help: 'Devices that are known.', read: devices },
+    { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
+    { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
+  ];
+  for (const { name, help, read } of plain) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+  const lags = [
+    { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', value: 'lagFrames', per: 1 },
+    { name: 'hub_sink_lag_seconds', help: 'How long the oldest unread frame has waited.', value: 'lagMs', per: 1_000 },
+  ] as const;
+  for (const { name, help, value, per } of lags) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['sink'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const sink of sinks()) this.set({ sink: sink.name }, sink[value] / per);
+      },
+    });
+  }
+}

@@ -1,0 +1,164 @@
+/** What is happening now: the last reading of each series, and a stream of readings for whoever watches. */
+import { RefusedError } from '../kit/errors.ts';
+import type { Frame, Reading } from './reading.ts';
+
+/** One reading on its way to a subscriber. */
+export interface LiveEvent {
+  device: string;
+  stream: string;
+  reading: Reading;
+}
+
+/** Readings in order of arrival, and how many were left out before them because the subscriber was slow. */
+export interface LiveBatch {
+  events: LiveEvent[];
+  merged: number;
+}
+
+/** Absent: every device, every stream. */
+export interface LiveFilter {
+  device?: string;
+  stream?: string;
+}
+
+/** While the promise it returns is pending, readings wait; a rejection ends the subscription. */
+export type Deliver = (batch: LiveBatch) => void | Promise<void>;
+
+export interface Live {
+  /** Called once for each group commit; costs one map write per frame when nobody watches. */
+  update(frames: readonly Frame[]): void;
+  /** The newest reading of each stream of a device, since the hub started. */
+  lastOf(device: string): Record<string, Reading>;
+  /** Forgets a removed device. */
+  forget(device: string): void;
+  /** Starts delivering; returns the function that ends it. Throws `RefusedError` (full). */
+  subscribe(filter: LiveFilter, deliver: Deliver): () => void;
+  readonly subscribers: number;
+}
+
+interface Options {
+  /** Readings that may wait for one subscriber; beyond it only the newest of each series is kept, the rest counted. */
+  maxWaiting?: number;
+  maxSubscribers?: number;
+}
+
+/** Nothing here is durable: after a restart it fills again with the first frames. */
+export function createLive({ maxWaiting = 1_000, maxSubscribers = 200 }: Options = {}): Live {
+  const last = new Map<string, Map<string, Reading>>();
+  const subscribers = new Set<Subscriber>();
+
+  function keep({ device, stream, readings }: Frame) {
+    const reading = readings.at(-1);
+    if (!reading) return;
+    const streams = last.get(device);
+    if (!streams) {
+      last.set(device, new Map([[stream, reading]]));
+      return;
+    }
+    const held = streams.get(stream);
+    // A device that catches up sends old readings: they are not the present.
+    if (!held || held.ts <= reading.ts) streams.set(stream, reading);
+  }
+
+  return {
+    update(frames) {
+      for (const frame of frames) keep(frame);
+      for (const subscriber of subscribers) subscriber.offer(frames);
+    },
+    lastOf: (device) => Object.fromEntries(last.get(device) ?? []),
+    forget: (device) => void last.delete(device),
+    subscribe(filter, deliver) {
+      if (subscribers.size >= maxSubscribers)
+        throw new RefusedError('full', `${maxSubscribers} programs watch already.`);
+      const subscriber = new Subscriber(filter, deliver, maxWaiting, () => subscribers.delete(subscriber));
+      subscribers.add(subscriber);
+      return () => subscriber.end();
+    },
+    get subscribers() {
+      return subscribers.size;
+    },
+  };
+}
+
+/** One who watches. At most one delivery is under way; what arrives meanwhile waits, bounded, in one of two forms. */
+class Subscriber {
+  readonly #filter: LiveFilter;
+  readonly #deliver: Deliver;
+  readonly #maxWaiting: number;
+  readonly #onEnd: () => void;
+  /** In order of arrival, until it is full. */
+  #waiting: LiveEvent[] = [];
+  /** From then until the next delivery: the newest event by series, the series heard last at the end. */
+  #newest: Map<string, LiveEvent> | undefined;
+  #merged = 0;
+  #busy = false;
+  #ended = false;
+
+  constructor(filter: LiveFilter, deliver: Deliver, maxWaiting: number, onEnd: () => void) {
+    this.#filter = filter;
+    this.#deliver = deliver;
+    this.#maxWaiting = maxWaiting;
+    this.#onEnd = onEnd;
+  }
+
+  offer(frames: readonly Frame[]) {
+    const { device, stream } = this.#filter;
+    for (const frame of frames) {
+      if (device !== undefined && device !== frame.device) continue;
+      if (stream !== undefined && stream !== frame.stream) continue;
+      for (const reading of frame.readings) this.#add({ device: frame.device, stream: frame.stream, reading });
+    }
+    this.#pump();
+  }
+
+  end() {
+    this.#ended = true;
+    this.#waiting = [];
+    this.#newest = undefined;
+    this.#onEnd();
+  }
+
+  #add(event: LiveEvent) {
+    if (!this.#newest && this.#waiting.length < this.#maxWaiting) {
+      this.#waiting.push(event);
+      return;
+    }
+    if (!this.#newest) this.#merge();
+    this.#keepNewest(event);
+  }
+
+  #merge() {
+    this.#newest = new Map();
+    for (const event of this.#waiting) this.#keepNewest(event);
+    this.#waiting = [];
+  }
+
+  #keepNewest(event: LiveEvent) {
+    const newest = this.#newest!;
+    const series = `${event.device} ${event.stream}`;
+    if (newest.delete(series)) this.#merged += 1;
+    newest.set(series, event);
+    if (newest.size <= this.#maxWaiting) return;
+    newest.delete(newest.keys().next().value!);
+    this.#merged += 1;
+  }
+
+  #pump() {
+    if (this.#busy || this.#ended) return;
+    const batch = { events: this.#newest ? [...this.#newest.values()] : this.#waiting, merged: this.#merged };
+    if (batch.events.length === 0) return;
+    this.#waiting = [];
+    this.#newest = undefined;
+    this.#merged = 0;
+    const delivered = this.#deliver(batch);
+    if (!delivered) return;
+    this.#busy = true;
+    delivered.then(
+      () => {
+        this.#busy = false;
+        this.#pump();
+      },
+      () => this.end(),
+    );
+  }
+}

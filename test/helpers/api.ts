@@ -1,0 +1,165 @@
+/** An operator API over a real backplane in a temporary folder, with fakes for the parts that are not under test. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
+import type { HubStatus } from '../../hub/api/status.ts';
+import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
+import { createDevices } from '../../hub/devices/devices.ts';
+import { createMetrics } from '../../hub/kit/metrics.ts';
+import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
+import { createOperators } from '../../hub/operators/operators.ts';
+import { createLive } from '../../hub/telemetry/live.ts';
+import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
+import type { Query, Row } from '../../hub/telemetry/store.ts';
+import { loadCatalog } from '../../schemas/index.ts';
+
+const JOURNAL: HubStatus['journal'] = {
+  bytes: 2_048,
+  limitBytes: 1_073_741_824,
+  segments: 1,
+  first: 0,
+  next: 10,
+  cursors: { store: { offset: 10, lagFrames: 0, lagMs: 0 } },
+  failing: false,
+  damage: [],
+};
+
+const STATUS: HubStatus = {
+  version: '0.0.0',
+  node: 'test',
+  startedAt: 0,
+  uptimeMs: 61_000,
+  ready: true,
+  devices: { known: 1, online: 0 },
+  readings: { accepted: 42, rejected: 1, duplicate: 2, perSecond: 3.4 },
+  journal: JOURNAL,
+  sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
+  quarantine: { readings: 1, dropped: 0 },
+};
+
+/** A reading as the quarantine keeps it. */
+export const REFUSED: QuarantinedReading = {
+  id: 1,
+  device: 'a',
+  stream: 'power',
+  epoch: 'e',
+  seq: 1,
+  receivedAt: Date.UTC(2026, 6, 1),
+  path: '/power',
+  code: 'type',
+  message: 'must be number',
+  reading: { ts: 1, power: 'much' },
+};
+
+/** A store that remembers what it was asked and answers what the test says. */
+function fakeStore() {
+  const asked: Query[] = [];
+  let answer: () => Row[] = () => [];
+  return {
+    asked,
+    /** Never answers while it is set. */
+    hold: false,
+    answer: (next: () => Row[]) => {
+      answer = next;
+    },
+    async query(query: Query) {
+      asked.push(query);
+      if (this.hold) await new Promise(() => {});
+      return answer();
+    },
+  };
+}
+
+/** Everything a test of the API needs; `dataDir` holds hub.json and admin.token, as a running hub's does. */
+export async function startApi(overrides: Partial<ApiDeps> = {}) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'hub-api-'));
+  const backplane = openBackplane(join(dataDir, 'hub.db'));
+  const devices = createDevices(backplane.table('devices'), { seen: backplane.table('devices.seen') });
+  const operators = createOperators(backplane.table('operators'));
+  await ensureAdmin(operators, join(dataDir, 'admin.token'));
+  const live = createLive();
+  const store = fakeStore();
+  const logged: string[] = [];
+  const log = pino(
+    { level: 'debug' },
+    new Writable({ write: (line, _, done) => done(void logged.push(String(line))) }),
+  );
+  const metrics = createMetrics({
+    readings: () => ({ accepted: 42, rejected: 1, duplicate: 2, quarantined: 1 }),
+    frames: () => ({ telemetry: 40 }),
+    sessions: () => 3,
+    devices: () => devices.size,
+    journal: () => JOURNAL,
+    sinks: () => [{ name: 'store', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+  });
+  const state = {
+    ready: true,
+    reasons: [] as string[],
+    online: new Set<string>(),
+    quarantine: [] as QuarantinedReading[],
+  };
+  const deps: ApiDeps = {
+    devices,
+    operators,
+    live,
+    store,
+    metrics,
+    log,
+    catalog: loadCatalog(),
+    version: '0.0.0',
+    status: () => STATUS,
+    ready: () => ({ ready: state.ready, reasons: state.reasons }),
+    online: (id) => state.online.has(id),
+    quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
+    ...overrides,
+  };
+  const api = await createApi(deps, { host: '127.0.0.1', port: 0 });
+  await writeFile(join(dataDir, 'hub.json'), JSON.stringify({ pid: process.pid, api: api.url, gateway: '' }));
+  const tokens = {
+    viewer: (await operators.add('vera', 'viewer')).token,
+    operator: (await operators.add('otto', 'operator')).token,
+    admin: (await operators.add('ada', 'admin')).token,
+  };
+
+  async function call(method: string, path: string, { token = tokens.admin, body, headers = {} }: CallOptions = {}) {
+    const response = await fetch(api.url + path, {
+      method,
+      headers: {
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const type = response.headers.get('content-type') ?? '';
+    return {
+      status: response.status,
+      type,
+      headers: response.headers,
+      text,
+      body: /[/+]json/.test(type) ? JSON.parse(text) : text,
+    };
+  }
+
+  async function close() {
+    await api.close();
+    await devices.close();
+    await backplane.close();
+    await rm(dataDir, { recursive: true });
+  }
+
+  return { api, call, close, dataDir, deps, devices, operators, live, store, logged, state, tokens };
+}
+
+interface CallOptions {
+  /** An operator token; empty for none. The admin's without it. */
+  token?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export type TestApi = Awaited<ReturnType<typeof startApi>>;

@@ -1,0 +1,102 @@
+/** The live stream of the operator API: server-sent events, slow readers, and ends. */
+import { request } from 'node:http';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { eventsIn } from '../../hub/cli.http.ts';
+import type { Frame, Reading } from '../../hub/telemetry/reading.ts';
+import { startApi, type TestApi } from '../helpers/api.ts';
+
+let hub: TestApi;
+beforeEach(async () => {
+  hub = await startApi({ liveHeartbeatMs: 20 });
+});
+afterEach(() => hub.close());
+
+function frame(device: string, stream: string, ...readings: Reading[]): Frame {
+  return { device, stream, epoch: 'e', seq: 1, receivedAt: 0, readings };
+}
+
+async function watch(query = '') {
+  const abort = new AbortController();
+  const response = await fetch(`${hub.api.url}/v1/live${query}`, {
+    headers: { authorization: `Bearer ${hub.tokens.viewer}` },
+    signal: abort.signal,
+  });
+  return { response, abort };
+}
+
+describe('the live stream', () => {
+  it('carries readings as they become durable, by device and stream', async () => {
+    const { response, abort } = await watch('?device=a&stream=power');
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    hub.live.update([
+      frame('b', 'power', { ts: 1, power: 1 }),
+      frame('a', 'machine', { ts: 2, rpm: 1 }),
+      frame('a', 'power', { ts: 3, power: 5, voltage: 230 }),
+    ]);
+    const { value } = await eventsIn(response.body!).next();
+    expect(value).toEqual({ event: 'reading', data: '{"device":"a","stream":"power","ts":3,"power":5,"voltage":230}' });
+    abort.abort();
+  });
+
+  it('gives signs of life when nothing happens', async () => {
+    const { response, abort } = await watch();
+    let text = '';
+    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += chunk;
+      if (text.includes(': alive')) break;
+    }
+    expect(text).toMatch(/^: live\n\n(: alive\n\n)+$/);
+    abort.abort();
+  });
+
+  it('is forgotten when its reader goes away', async () => {
+    const { abort } = await watch();
+    await expect.poll(() => hub.live.subscribers).toBe(1);
+    abort.abort();
+    await expect.poll(() => hub.live.subscribers).toBe(0);
+  });
+
+  it('ends when the server closes', async () => {
+    const { response } = await watch();
+    const rest = response.text();
+    await hub.api.close();
+    expect(await rest).toContain(': live');
+    expect(hub.live.subscribers).toBe(0);
+  });
+
+  it('tells a reader who was too slow how many readings it missed, and holds no more than the bound', async () => {
+    const text = await new Promise<string>((resolve, reject) => {
+      const asked = request(`${hub.api.url}/v1/live`, { headers: { authorization: `Bearer ${hub.tokens.viewer}` } });
+      asked.on('error', reject);
+      asked.on('response', (response) => {
+        // Nobody reads until far more was sent than sockets and buffers hold.
+        for (let ts = 1; ts <= 400; ts += 1) {
+          hub.live.update([
+            frame('a', 'power', ...Array.from({ length: 1_000 }, (_, index) => ({ ts: ts + index / 1_000 }))),
+          ]);
+        }
+        let read = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk) => {
+          read += chunk;
+          if (read.includes('event: merged')) {
+            asked.destroy();
+            resolve(read);
+          }
+        });
+      });
+      asked.end();
+    });
+    const events = text.match(/event: reading/g)!.length;
+    const merged = Number(/event: merged\ndata: \{"count":(\d+)\}/.exec(text)![1]);
+    expect(merged).toBeGreaterThan(300_000);
+    expect(events + merged).toBeLessThanOrEqual(400_000);
+  });
+
+  it('refuses one watcher too many with 503', async () => {
+    const ends = Array.from({ length: 200 }, () => hub.live.subscribe({}, () => {}));
+    const { response } = await watch();
+    expect([response.status, await response.json()]).toMatchObject([503, { code: 'full' }]);
+    for (const end of ends) end();
+  });
+});

@@ -1,0 +1,288 @@
+/** The command line against a real operator API: what it prints, where, and how it ends. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { REFUSED, startApi, type TestApi } from '../helpers/api.ts';
+
+const PROGRAM = join(import.meta.dirname, '../helpers/cli-main.ts');
+let hub: TestApi;
+let running: ChildProcess[] = [];
+
+beforeEach(async () => {
+  hub = await startApi();
+});
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL');
+  running = [];
+  await hub.close();
+});
+
+function start(args: string[], env: Record<string, string> = { HUB_DATA: hub.dataDir }) {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { PATH: process.env.PATH, ...env } });
+  running.push(child);
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk) => {
+    output.stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    output.stderr += chunk;
+  });
+  const ended = once(child, 'close').then(([code]) => ({ code, ...output }));
+  return { child, output, ended };
+}
+
+const run = (args: string[], env?: Record<string, string>) => start(args, env).ended;
+
+function reading(device: string, ts: number, power: number) {
+  return { device, stream: 'power', epoch: 'e', seq: 1, receivedAt: ts, readings: [{ ts, power }] };
+}
+
+describe('hub devices', () => {
+  it('add --json prints exactly the id and the token', async () => {
+    const { code, stdout, stderr } = await run(['devices', 'add', 'a', '--tag', 'room=12', '--tag', 'x=y=z', '--json']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(Object.keys(JSON.parse(stdout))).toEqual(['id', 'token']);
+    expect(hub.devices.authenticate(JSON.parse(stdout).token, Date.now())).toMatchObject({
+      id: 'a',
+      tags: { room: '12', x: 'y=z' },
+    });
+  });
+
+  it('add prints the token alone on standard output, and the hint beside it', async () => {
+    const { code, stdout, stderr } = await run(['devices', 'add', 'a', '--description', 'Main meter']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^thd_\w+\n$/);
+    expect(stderr).toContain('only now');
+    expect(hub.devices.get('a')?.description).toBe('Main meter');
+  });
+
+  it('add says why it was refused, and ends with 1', async () => {
+    await hub.devices.add('a');
+    expect(await run(['devices', 'add', 'a'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'There is a device "a" already.\n',
+    });
+    expect(await run(['devices', 'add', 'a/b'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no device id'),
+    });
+  });
+
+  it('ls shows every device, over many pages, as a table or as JSON', async () => {
+    await Promise.all(
+      Array.from({ length: 1_100 }, (_, index) => hub.devices.add(`d${String(index).padStart(4, '0')}`)),
+    );
+    await hub.devices.setEnabled('d0001', false);
+    const { stdout } = await run(['devices', 'ls']);
+    const lines = stdout.trim().split('\n');
+    expect(lines[0]).toMatch(/^DEVICE +STATE +SEEN +TAGS +DESCRIPTION$/);
+    expect(lines[2]).toMatch(/^d0001 +disabled +never$/);
+    expect(lines).toHaveLength(1_101);
+    expect(stdout).not.toContain('\u001b');
+    expect(JSON.parse((await run(['devices', 'ls', '--json'])).stdout)).toHaveLength(1_100);
+  });
+
+  it('show tells the last readings', async () => {
+    await hub.devices.add('a', { tags: { room: '12' } });
+    hub.live.update([reading('a', Date.UTC(2026, 6, 1), 3.5)]);
+    const { stdout } = await run(['devices', 'show', 'a']);
+    expect(stdout).toMatch(/^tags +room=12$/m);
+    expect(stdout).toMatch(/^power +2026-07-01 00:00:00.000Z {2}power=3.5$/m);
+  });
+
+  it('disable, enable, revoke and rm do what they say', async () => {
+    await hub.devices.add('a');
+    expect((await run(['devices', 'disable', 'a'])).code).toBe(0);
+    expect(hub.devices.get('a')?.enabled).toBe(false);
+    expect((await run(['devices', 'enable', 'a'])).code).toBe(0);
+    expect(hub.devices.get('a')?.enabled).toBe(true);
+    expect((await run(['devices', 'revoke', 'a'])).code).toBe(0);
+    expect(hub.devices.get('a')?.tokens).toEqual([]);
+    expect((await run(['devices', 'rm', 'a'])).code).toBe(0);
+    expect(await run(['devices', 'rm', 'a'])).toMatchObject({ code: 1, stderr: 'There is no device "a".\n' });
+  });
+});
+
+describe('hub query', () => {
+  beforeEach(async () => {
+    await hub.devices.add('a');
+    hub.store.answer(() => [{ ts: Date.UTC(2026, 6, 1), power: 3.5, voltage: 230 }]);
+  });
+
+  it('asks what it was told and shows a table, JSON or CSV', async () => {
+    const asked = ['query', 'a', 'power', '--from', '2026-07-01', '--to', '2026-07-02', '--every', '5m', '--fn', 'max'];
+    const { code, stdout } = await run([...asked, '--fields', 'power,voltage', '--limit', '7']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^TIME +power +voltage\n2026-07-01 00:00:00.000Z +3.5 +230\n$/);
+    expect(hub.store.asked).toEqual([
+      {
+        device: 'a',
+        stream: 'power',
+        fields: ['power', 'voltage'],
+        from: Date.UTC(2026, 6, 1),
+        to: Date.UTC(2026, 6, 2),
+        limit: 7,
+        descending: true,
+        buckets: { everyMs: 300_000, fn: 'max' },
+      },
+    ]);
+    expect(JSON.parse((await run([...asked, '--json'])).stdout).rows).toHaveLength(1);
+    expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\n');
+  });
+
+  it('ends with 130 when Ctrl-C comes before the answer', async () => {
+    hub.store.hold = true;
+    const { child, ended } = start(['query', 'a', 'power']);
+    await expect.poll(() => hub.store.asked.length, { timeout: 20_000 }).toBe(1);
+    child.kill('SIGINT');
+    expect(await ended).toEqual({ code: 130, stdout: '', stderr: '' });
+  });
+
+  it('is not disturbed by a reader that has enough', async () => {
+    hub.store.answer(() => Array.from({ length: 10_000 }, (_, ts) => ({ ts, power: ts })));
+    const { child, ended } = start(['query', 'a', 'power', '--limit', '10000']);
+    child.stdout.once('data', () => child.stdout.destroy());
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('repeats the hub’s words about each mistake', async () => {
+    const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^The hub did not understand the request:\n {2}\/fields .*\n {2}\/from must be .*\n$/);
+  });
+
+  it('shows no control characters that came from a device', async () => {
+    hub.store.answer(() => [{ ts: 0, state: '\u001b[2Jgone' }]);
+    expect((await run(['query', 'a', 'machine'])).stdout).not.toContain('\u001b');
+  });
+});
+
+describe('hub tail', () => {
+  it('shows readings as they come, and ends with 0 at Ctrl-C', async () => {
+    const { child, output, ended } = start(['tail', 'a', '--stream', 'power']);
+    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    hub.live.update([reading('b', 0, 1), reading('a', Date.UTC(2026, 6, 1), 3.5)]);
+    await expect.poll(() => output.stdout).toBe('a power 2026-07-01 00:00:00.000Z  power=3.5\n');
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('connects again when the hub was restarted, wherever it is now', async () => {
+    const { child, output, ended } = start(['tail', '--json']);
+    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    await hub.api.close();
+    const next = await startApi();
+    await writeFile(join(hub.dataDir, 'hub.json'), JSON.stringify({ pid: 1, api: next.api.url, gateway: '' }));
+    await writeFile(join(hub.dataDir, 'admin.token'), next.tokens.viewer);
+    await expect.poll(() => next.live.subscribers, { timeout: 20_000 }).toBe(1);
+    next.live.update([reading('a', 1, 2)]);
+    await expect.poll(() => output.stdout).toBe('{"device":"a","stream":"power","ts":1,"power":2}\n');
+    expect(output.stderr).toContain('Connecting again.');
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(0);
+    await next.close();
+  });
+
+  it('ends quietly when nobody reads its output any more', async () => {
+    const { child, ended } = start(['tail']);
+    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    child.stdout!.destroy();
+    hub.live.update([reading('a', 1, 2)]);
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+describe('hub status and hub quarantine ls', () => {
+  it('show what the hub says of itself', async () => {
+    const { code, stdout } = await run(['status']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^state +ready$/m);
+    expect(stdout).toMatch(/^readings +42 accepted, 1 rejected, 2 duplicate$/m);
+    expect(stdout).toMatch(/^journal +2 KiB of 1 GiB$/m);
+    expect(stdout).toMatch(/^store +ok +42 +1 +none$/m);
+    expect(JSON.parse((await run(['status', '--json'])).stdout)).toEqual(hub.deps.status());
+  });
+
+  it('--watch goes on until Ctrl-C', async () => {
+    const { child, output, ended } = start(['status', '--watch', '--json']);
+    await expect.poll(() => output.stdout.split('\n').length, { timeout: 20_000 }).toBeGreaterThan(2);
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(0);
+  });
+
+  it('show what was refused', async () => {
+    expect(await run(['quarantine', 'ls'])).toMatchObject({ code: 0, stdout: '', stderr: 'Nothing was refused.\n' });
+    hub.state.quarantine.push(REFUSED);
+    const { stdout } = await run(['quarantine', 'ls']);
+    expect(stdout).toMatch(/^RECEIVED +DEVICE +STREAM +PATH +RULE +MESSAGE +READING$/m);
+    expect(stdout).toMatch(
+      /^2026-07-01 00:00:00.000Z +a +power +\/power +type +must be number +\{"ts":1,"power":"much"\}$/m,
+    );
+    expect(JSON.parse((await run(['quarantine', 'ls', '--json'])).stdout)).toHaveLength(1);
+  });
+});
+
+describe('finding the hub', () => {
+  it('works by --data, or by HUB_URL and HUB_TOKEN', async () => {
+    await hub.devices.add('a');
+    expect((await run(['devices', 'ls', '--data', hub.dataDir], {})).code).toBe(0);
+    const env = { HUB_URL: hub.api.url, HUB_TOKEN: hub.tokens.viewer };
+    expect((await run(['devices', 'ls'], env)).code).toBe(0);
+    expect(await run(['devices', 'rm', 'a'], env)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('role operator'),
+    });
+  });
+
+  it('says in one sentence that none is running, and ends with 3', async () => {
+    await rm(join(hub.dataDir, 'hub.json'));
+    const { code, stdout, stderr } = await run(['status']);
+    expect([code, stdout]).toEqual([3, '']);
+    expect(stderr).toMatch(/^No hub is running with the data folder .+\n$/);
+  });
+
+  it.each([['status'], ['tail']])('%s ends with 3 when the hub does not answer', async (verb) => {
+    await hub.api.close();
+    expect(await run([verb])).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/^The hub at \S+ does not answer.+\n$/),
+    });
+  });
+
+  it('ends with 1 when the token is refused', async () => {
+    const env = { HUB_URL: hub.api.url, HUB_TOKEN: 'tho_wrong' };
+    expect(await run(['status'], env)).toMatchObject({ code: 1, stderr: expect.stringContaining('opens nothing') });
+  });
+});
+
+describe('usage', () => {
+  it.each([[['devices', 'add']], [['query', 'a']], [['status', '--colour']], [['devices', 'add', 'a', '--tag', 'x']]])(
+    '%j is wrong and ends with 2',
+    async (args) => {
+      expect(await run(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('error:') });
+    },
+  );
+
+  it.each([
+    ['devices', 'add'],
+    ['devices', 'ls'],
+    ['devices', 'show'],
+    ['devices', 'rm'],
+    ['devices', 'enable'],
+    ['devices', 'disable'],
+    ['devices', 'revoke'],
+    ['query'],
+    ['tail'],
+    ['status'],
+    ['quarantine', 'ls'],
+  ])('%s %s --help shows examples and exit codes', async (...words) => {
+    const args = words.filter((word) => typeof word === 'string');
+    const { code, stdout } = await run([...args, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('Examples:\n  hub ');
+    expect(stdout).toContain('Exit codes:');
+  });
+});

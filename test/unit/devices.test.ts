@@ -1,0 +1,230 @@
+/** The registry of devices and the list of operators, over tables that live in memory. */
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
+import type { Backplane } from '../../hub/backplane/backplane.ts';
+import { createDevices, type Device, type DeviceRow, type Devices } from '../../hub/devices/devices.ts';
+import { createOperators, includesRole, ROLES } from '../../hub/operators/operators.ts';
+
+const NOW = 1_760_000_000_000;
+let backplane: Backplane;
+let devices: Devices;
+
+const open = () =>
+  createDevices(backplane.table<DeviceRow>('devices'), { seen: backplane.table('devices.seen'), now: () => NOW });
+
+beforeEach(() => {
+  backplane = openBackplane(':memory:');
+  devices = open();
+});
+
+afterEach(async () => {
+  vi.useRealTimers();
+  await devices.close();
+  await backplane.close();
+});
+
+describe('adding a device', () => {
+  it('returns the device and a token that opens it', async () => {
+    const { device, token } = await devices.add('meter-7', { tags: { room: '12' }, description: 'Main meter' });
+    expect(device).toMatchObject({ id: 'meter-7', enabled: true, tags: { room: '12' }, createdAt: NOW });
+    expect(devices.authenticate(token, NOW)).toEqual(device);
+  });
+
+  it('shows no hash of the token anywhere', async () => {
+    const { device } = await devices.add('meter-7');
+    expect(JSON.stringify([device, devices.get('meter-7'), devices.list({ limit: 9 })])).not.toContain('sha256');
+    expect(device.tokens).toEqual([{ keyId: expect.any(String), createdAt: NOW }]);
+  });
+
+  it('refuses an id that exists, and keeps the token of the first', async () => {
+    const { token } = await devices.add('meter-7');
+    await expect(devices.add('meter-7')).rejects.toMatchObject({ code: 'exists' });
+    expect(devices.authenticate(token, NOW)).toMatchObject({ id: 'meter-7' });
+  });
+
+  it('lets only one of two at the same moment win', async () => {
+    const outcomes = await Promise.allSettled([devices.add('a'), devices.add('a')]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  });
+
+  it.each(['', '.a', '-a', 'a/b', 'a+b', 'a#', '$a', 'a b', 'a\n', 'a\u0000', 'ä', 'a'.repeat(65), '__proto__'])(
+    'refuses the id %j',
+    async (id) => {
+      await expect(devices.add(id)).rejects.toMatchObject({ code: 'invalid' });
+    },
+  );
+
+  it.each(['a', '7', 'urn:dev:mac:0024befffe804ff1', 'Building.A_3-x', 'a'.repeat(64)])(
+    'takes the id %j',
+    async (id) => {
+      expect((await devices.add(id)).device.id).toBe(id);
+    },
+  );
+
+  it.each([
+    [{ tags: { 'no good': 'x' } }],
+    [{ tags: { a: 'line\nbreak' } }],
+    [{ tags: Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`t${index}`, 'x'])) }],
+    [{ description: 'x'.repeat(501) }],
+    [{ description: '\u001b[31m' }],
+  ])('refuses %j', async (details) => {
+    await expect(devices.add('a', details)).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
+
+describe('a token', () => {
+  it('is refused when it is garbage, unknown or of an operator', async () => {
+    const { token } = await createOperators(backplane.table('operators')).add('ada', 'admin');
+    const { token: gone } = await devices.add('a');
+    await devices.remove('a');
+    for (const text of ['', 'x', token, gone]) {
+      expect(devices.authenticate(text, NOW)).toMatchObject({ code: 'token-invalid' });
+    }
+  });
+
+  it('opens nothing while its device is disabled, and opens it again', async () => {
+    const { token } = await devices.add('a');
+    await devices.setEnabled('a', false);
+    expect(devices.authenticate(token, NOW)).toMatchObject({ code: 'device-disabled' });
+    await devices.setEnabled('a', true);
+    expect(devices.authenticate(token, NOW)).toMatchObject({ id: 'a' });
+  });
+
+  it('opens nothing once it is revoked', async () => {
+    const { token } = await devices.add('a');
+    expect((await devices.revokeTokens('a')).tokens).toEqual([]);
+    expect(devices.authenticate(token, NOW)).toMatchObject({ code: 'token-invalid' });
+  });
+
+  it('still opens its device when the registry is opened anew', async () => {
+    const { token } = await devices.add('a');
+    const again = open();
+    expect(again.authenticate(token, NOW)).toMatchObject({ id: 'a' });
+    await again.close();
+  });
+});
+
+describe('changing devices', () => {
+  it('tells listeners what each is now, and that it is gone', async () => {
+    const heard: [string, Device | undefined][] = [];
+    devices.onChange((id, device) => heard.push([id, device]));
+    await devices.add('a');
+    await devices.setEnabled('a', false);
+    await devices.revokeTokens('a');
+    await devices.remove('a');
+    expect(heard.map(([id]) => id)).toEqual(['a', 'a', 'a', 'a']);
+    expect(heard.map(([, device]) => device && [device.enabled, device.tokens.length])).toEqual([
+      [true, 1],
+      [false, 1],
+      [false, 0],
+      undefined,
+    ]);
+  });
+
+  it('loses neither of two changes at the same moment', async () => {
+    await devices.add('a');
+    await Promise.all([
+      devices.setEnabled('a', false),
+      devices.update('a', { description: 'x' }),
+      devices.revokeTokens('a'),
+    ]);
+    expect(devices.get('a')).toMatchObject({ enabled: false, description: 'x', tokens: [] });
+  });
+
+  it('refuses a device that does not exist', async () => {
+    for (const change of [
+      () => devices.setEnabled('a', true),
+      () => devices.remove('a'),
+      () => devices.revokeTokens('a'),
+    ]) {
+      await expect(change()).rejects.toMatchObject({ code: 'not-found' });
+    }
+  });
+});
+
+describe('the list of devices', () => {
+  it('is sorted and comes in pages', async () => {
+    await Promise.all(['c', 'a', 'e', 'b', 'd'].map((id) => devices.add(id)));
+    const first = devices.list({ limit: 2 });
+    expect([first.devices.map(({ id }) => id), first.next]).toEqual([['a', 'b'], 'b']);
+    const second = devices.list({ limit: 2, after: 'b' });
+    expect([second.devices.map(({ id }) => id), second.next]).toEqual([['c', 'd'], 'd']);
+    expect(devices.list({ limit: 2, after: 'd' })).toMatchObject({ devices: [{ id: 'e' }] });
+    expect(devices.list({ limit: 2, after: 'd' }).next).toBeUndefined();
+  });
+
+  it('goes on after a device that was removed meanwhile', async () => {
+    await Promise.all(['a', 'b', 'c'].map((id) => devices.add(id)));
+    const { next } = devices.list({ limit: 2 });
+    await devices.remove('b');
+    expect(devices.list({ limit: 2, after: next! }).devices.map(({ id }) => id)).toEqual(['c']);
+  });
+
+  it('shows what was changed since it was last asked for', async () => {
+    await devices.add('a');
+    expect(devices.list({ limit: 9 }).devices).toMatchObject([{ enabled: true }]);
+    await devices.setEnabled('a', false);
+    await devices.add('b');
+    expect(devices.list({ limit: 9 }).devices).toMatchObject([{ enabled: false }, { id: 'b' }]);
+  });
+});
+
+describe('the last sign of life', () => {
+  it('shows at once and is written at close', async () => {
+    await devices.add('a');
+    expect(devices.get('a')?.lastSeenAt).toBeUndefined();
+    devices.touch('a', NOW + 5);
+    expect(devices.get('a')?.lastSeenAt).toBe(NOW + 5);
+    expect(backplane.table<number>('devices.seen').get('a')).toBeUndefined();
+    await devices.close();
+    expect(open().get('a')?.lastSeenAt).toBe(NOW + 5);
+  });
+
+  it('is written once a minute, one write for many', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const seen = backplane.table<number>('devices.seen');
+    const written: number[] = [];
+    seen.onChange((_key, row) => written.push(row!.value));
+    const timed = createDevices(backplane.table('devices'), { seen });
+    for (let at = 1; at <= 100; at += 1) timed.touch('a', at);
+    vi.advanceTimersByTime(60_000);
+    await seen.set('other', 0);
+    expect(written).toEqual([100, 0]);
+    await timed.close();
+  });
+
+  it('does not count as a change of the device', async () => {
+    await devices.add('a');
+    let changes = 0;
+    devices.onChange(() => changes++);
+    devices.touch('a', NOW);
+    await devices.close();
+    expect(changes).toBe(0);
+  });
+});
+
+describe('operators', () => {
+  it('have a role and a token', async () => {
+    const operators = createOperators(backplane.table('operators'), { now: () => NOW });
+    const { token } = await operators.add('ada', 'operator');
+    expect(operators.authenticate(token, NOW)).toEqual({ name: 'ada', role: 'operator', createdAt: NOW });
+    expect(JSON.stringify(operators.list())).not.toContain('sha256');
+  });
+
+  it('get a new token instead of the old one', async () => {
+    const operators = createOperators(backplane.table('operators'));
+    const { token } = await operators.add('ada', 'viewer');
+    const next = await operators.replaceToken('ada');
+    expect(operators.authenticate(token, NOW)).toMatchObject({ code: 'unauthorized' });
+    expect(operators.authenticate(next, NOW)).toMatchObject({ name: 'ada' });
+  });
+
+  it('may what the roles below theirs may', () => {
+    const table = ROLES.map((role) => ROLES.map((needed) => includesRole(role, needed)));
+    expect(table).toEqual([
+      [true, false, false],
+      [true, true, false],
+      [true, true, true],
+    ]);
+  });
+});
