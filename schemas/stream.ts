@@ -23,7 +23,7 @@ type Json = Record<string, unknown>;
 
 /** Keys of a reading that are about time, not fields. */
 export const RESERVED_KEYS = ['ts', 'age'] as const;
-const RESERVED_FIELDS = new Set<string>([...RESERVED_KEYS, 'time', 'device', '__proto__', 'constructor']);
+const RESERVED_FIELDS = new Set<string>([...RESERVED_KEYS, 'time', 'device', 'stream', '__proto__', 'constructor']);
 const FIELD_NAME = /^[A-Za-z][A-Za-z0-9_]{0,63}$/;
 const TYPES = new Set(['number', 'integer', 'boolean', 'string']);
 const TOP_KEYWORDS = new Set(

@@ -1,0 +1,222 @@
+/** The configuration: YAML, environment and secret files become one checked, frozen `Config`, or a list of mistakes. */
+import { isIP } from 'node:net';
+import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { checkConfig, configSchema } from '../schemas/index.ts';
+import type { Config } from '../schemas/types.gen.ts';
+import { UserError } from './kit/errors.ts';
+
+export type { Config };
+
+export interface ConfigSource {
+  /** Name and text of the YAML file, when there is one. */
+  file?: { name: string; text: string };
+  env: Record<string, string | undefined>;
+  /** Reads a secret file; throws when it cannot. */
+  readFile(path: string): string;
+}
+
+/** EX_CONFIG of sysexits.h. */
+export const EXIT_CONFIG = 78;
+
+interface OptionSchema {
+  type: string;
+  description: string;
+  default?: unknown;
+  enum?: string[];
+  properties?: Record<string, OptionSchema>;
+  'x-secret'?: boolean;
+}
+
+/** One option of the configuration, flattened from the schema. */
+export interface Option {
+  path: string[];
+  /** Its name in the environment. */
+  env: string;
+  schema: OptionSchema;
+}
+
+/** Variables that start with HUB_ but are not options: the CLI and the entry point read them. */
+const OTHER_VARIABLES = new Set(['HUB_CONFIG', 'HUB_DATA', 'HUB_URL', 'HUB_TOKEN']);
+
+/** Every option, in the order of the schema. */
+export const OPTIONS: readonly Option[] = flatten(configSchema as unknown as OptionSchema, []);
+
+function flatten(schema: OptionSchema, path: string[]): Option[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
+    const at = [...path, key];
+    return property.properties ? flatten(property, at) : [{ path: at, env: variableOf(at), schema: property }];
+  });
+}
+
+function variableOf(path: string[]): string {
+  return `HUB_${path.map((key) => key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()).join('__')}`;
+}
+
+/** Merges the sources and fills in the defaults. Throws a `UserError` (exit 78) that names every mistake with its place. */
+export function loadConfig(source: ConfigSource): Config {
+  const file = parseFile(source.file);
+  const config = file.value;
+  const fromEnv = new Map<string, string>();
+  const mistakes = [...file.mistakes, ...applyEnvironment(config, source.env, fromEnv)];
+  if (file.mistakes.length === 0) {
+    for (const failure of checkConfig(config)) {
+      mistakes.push(`${placeOf(failure.path, fromEnv, file.locate)}${dotted(failure.path)} ${failure.message}`);
+    }
+  }
+  if (mistakes.length === 0) {
+    const crossed = [
+      ...readSecrets(config as unknown as Config, source.readFile),
+      ...crossCheck(config as unknown as Config),
+    ];
+    mistakes.push(
+      ...crossed.map(({ path, message }) => `${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`),
+    );
+  }
+  if (mistakes.length > 0) throw configError(mistakes);
+  return deepFreeze(config as unknown as Config);
+}
+
+function configError(mistakes: string[]): UserError {
+  const count = mistakes.length === 1 ? 'a mistake' : `${mistakes.length} mistakes`;
+  return new UserError(
+    `The configuration has ${count}:\n${mistakes.map((line) => `  ${line}`).join('\n')}\n\`hub config docs\` lists every option.`,
+    EXIT_CONFIG,
+  );
+}
+
+type Tree = Record<string, unknown>;
+
+function parseFile(file: ConfigSource['file']) {
+  const lines = new LineCounter();
+  const document = parseDocument(file?.text ?? '{}', { lineCounter: lines, prettyErrors: false });
+  const name = file?.name ?? '';
+  const at = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${line}:${col}: `;
+  };
+  const mistakes = document.errors.map((error) => `${at(error.pos[0])}${error.message}`);
+  const value = (document.errors.length === 0 ? document.toJS() : {}) ?? {};
+  if (typeof value !== 'object' || Array.isArray(value))
+    mistakes.push(`${name}:1:1: must hold sections, not one value`);
+  return { value: value as Tree, mistakes, locate: (path: string[]) => at(offsetOf(document, path)) };
+}
+
+/** Where the deepest existing part of a path stands in the file: its key when it has one. */
+function offsetOf(document: Document, path: string[]): number {
+  let node: unknown = document.contents;
+  let offset = 0;
+  for (const key of path) {
+    if (!isMap(node)) break;
+    const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
+    if (!pair) break;
+    if (isNode(pair.key)) offset = pair.key.range?.[0] ?? offset;
+    node = pair.value;
+  }
+  return offset;
+}
+
+function applyEnvironment(config: Tree, env: ConfigSource['env'], fromEnv: Map<string, string>): string[] {
+  const mistakes: string[] = [];
+  const byName = new Map(OPTIONS.map((option) => [option.env, option]));
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith('HUB_') || text === undefined || OTHER_VARIABLES.has(name)) continue;
+    const option = byName.get(name);
+    if (!option) {
+      mistakes.push(`environment ${name}: is no option of the hub`);
+      continue;
+    }
+    let section = config;
+    for (const key of option.path.slice(0, -1)) {
+      if (typeof section[key] !== 'object' || section[key] === null) section[key] = {};
+      section = section[key] as Tree;
+    }
+    section[option.path.at(-1)!] = parseValue(text, option.schema.type);
+    fromEnv.set(option.path.join('/'), name);
+  }
+  return mistakes;
+}
+
+/** A text that does not look like its type is left as text, so that the schema can say what is wrong with it. */
+function parseValue(text: string, type: string): unknown {
+  if (type === 'array')
+    return text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+  if ((type === 'integer' || type === 'number') && text.trim() !== '' && Number.isFinite(Number(text)))
+    return Number(text);
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}
+
+interface Mistake {
+  path: string;
+  message: string;
+}
+
+function readSecrets(config: Config, readFile: ConfigSource['readFile']): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const store = config.store;
+  for (const key of ['password', 'token'] as const) {
+    const file = store[`${key}File`];
+    if (file === undefined) continue;
+    if (store[key] !== undefined)
+      mistakes.push({ path: `/store/${key}File`, message: `and store.${key} exclude each other` });
+    try {
+      store[key] = readFile(file).trimEnd();
+    } catch (error) {
+      mistakes.push({ path: `/store/${key}File`, message: `cannot be read: ${(error as Error).message}` });
+    }
+  }
+  return mistakes;
+}
+
+function crossCheck(config: Config): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const { tls, host } = config.gateway;
+  if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
+    mistakes.push({ path: '/gateway/tls', message: 'needs both certFile and keyFile, or neither' });
+  }
+  if (!tls.enabled && !isLoopback(host)) {
+    mistakes.push({ path: '/gateway/tls/enabled', message: `may be false only on a loopback address, not on ${host}` });
+  }
+  if (!isLoopback(config.api.host)) {
+    mistakes.push({
+      path: '/api/host',
+      message: `must be a loopback address, because the API has no TLS; it is ${config.api.host}`,
+    });
+  }
+  if (config.journal.segmentBytes * 2 > config.journal.limitBytes) {
+    mistakes.push({ path: '/journal/limitBytes', message: 'must hold at least two segments (segmentBytes)' });
+  }
+  return mistakes;
+}
+
+/** Whether an address can be reached from this machine only. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: string[]) => string): string {
+  const keys = path.split('/').slice(1);
+  const variable = fromEnv.get(keys.join('/'));
+  return variable ? `environment ${variable}: ` : locate(keys);
+}
+
+const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'the file';
+
+/** A copy of the configuration in which secrets are masked, for people and logs. */
+export function redacted(config: Config): Config {
+  const copy = structuredClone(config) as unknown as Tree;
+  for (const { path, schema } of OPTIONS) {
+    if (!schema['x-secret']) continue;
+    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, copy);
+    if (section[path.at(-1)!] !== undefined) section[path.at(-1)!] = '***';
+  }
+  return copy as unknown as Config;
+}
+
+function deepFreeze<T extends object>(object: T): T {
+  for (const value of Object.values(object)) if (typeof value === 'object' && value !== null) deepFreeze(value);
+  return Object.freeze(object);
+}

@@ -1,0 +1,104 @@
+/** Decides at the HTTP upgrade, before a WebSocket exists, whether a device may come in. */
+import type { Refusal, RefusalCode } from '../kit/errors.ts';
+
+export const SUBPROTOCOL = 'telemetry-hub.v1';
+export const DEVICE_PATH = '/v1/device';
+const BEARER_PROTOCOL = 'bearer.';
+
+/** What a caller at the door shows. */
+export interface Knock {
+  /** Path and query as requested. */
+  url: string;
+  address: string;
+  authorization: string | undefined;
+  origin: string | undefined;
+  /** `Sec-WebSocket-Protocol` as sent. */
+  subprotocols: string | undefined;
+}
+
+export interface Admission {
+  /** The id of the device that may come in, or why not (and in how many seconds to try again). `now`: Unix ms. */
+  admit(knock: Knock, now: number): { device: string } | (Refusal & { retryAfterSeconds?: number });
+  /** From now on everybody is sent away. */
+  drain(): void;
+}
+
+export interface AdmissionDeps {
+  authenticate(token: string, now: number): { id: string } | Refusal;
+  /** Sockets open now. */
+  connections(): number;
+}
+
+export interface AdmissionOptions {
+  maxConnections: number;
+  origins: readonly string[];
+  failedAttemptsPerMinute: number;
+  random?: () => number;
+}
+
+const MINUTE_MS = 60_000;
+/** Addresses remembered for their failures; when there are more, the longest remembered is forgotten. */
+const MAX_ADDRESSES = 10_000;
+/** Those sent away are told to come back at different times within this. */
+const SPREAD_SECONDS = 20;
+
+export function createAdmission(deps: AdmissionDeps, options: AdmissionOptions): Admission {
+  const { random = Math.random } = options;
+  const failures = new Map<string, { count: number; until: number }>();
+  let draining = false;
+
+  function admit(knock: Knock, now: number) {
+    const later = 1 + Math.floor(random() * SPREAD_SECONDS);
+    if (draining) return refuse('draining', 'come back in a moment', later);
+    if (deps.connections() >= options.maxConnections)
+      return refuse('full', `${options.maxConnections} connections`, later);
+    if (hasTokenInQuery(knock.url)) return refuse('token-in-query', 'send it in the Authorization header');
+    const offered = (knock.subprotocols ?? '').split(',').map((name) => name.trim());
+    if (!offered.includes(SUBPROTOCOL)) return refuse('subprotocol', `offer ${SUBPROTOCOL} in Sec-WebSocket-Protocol`);
+    if (knock.origin !== undefined && !options.origins.includes(knock.origin)) {
+      return refuse('origin', 'add it to gateway.origins to let its pages connect');
+    }
+    const token = tokenOf(knock.authorization, offered);
+    if (token === undefined) return refuse('token-missing', 'send Authorization: Bearer <token>');
+    const device = deps.authenticate(token, now);
+    if ('id' in device) return { device: device.id };
+    const waitMs = countFailure(knock.address, now);
+    return waitMs > 0 ? refuse('too-many-attempts', 'wait before the next one', Math.ceil(waitMs / 1000)) : device;
+  }
+
+  /**
+   * How long an address that failed too often has to wait, 0 when it need not. Only failures are throttled: a good
+   * token behind the same address (a factory behind one router) is never locked out by a bad one.
+   */
+  function countFailure(address: string, now: number): number {
+    let failed = failures.get(address);
+    if (!failed || failed.until <= now) {
+      failures.delete(address);
+      failed = { count: 0, until: now + MINUTE_MS };
+      failures.set(address, failed);
+      if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);
+    }
+    return ++failed.count > options.failedAttemptsPerMinute ? failed.until - now : 0;
+  }
+
+  return {
+    admit,
+    drain() {
+      draining = true;
+    },
+  };
+}
+
+function refuse(code: RefusalCode, detail: string, retryAfterSeconds?: number) {
+  return retryAfterSeconds === undefined ? { code, detail } : { code, detail, retryAfterSeconds };
+}
+
+function tokenOf(authorization: string | undefined, offered: string[]): string | undefined {
+  const header = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  return header ?? offered.find((name) => name.startsWith(BEARER_PROTOCOL))?.slice(BEARER_PROTOCOL.length);
+}
+
+function hasTokenInQuery(url: string): boolean {
+  const at = url.indexOf('?');
+  return at !== -1 && /(^|[?&])(access_)?token=|thd_/i.test(url.slice(at));
+}

@@ -1,0 +1,69 @@
+/** Where one epoch of a device stands: which frame numbers were taken, are durable, and were acknowledged. */
+import type { GivenTimes } from '../telemetry/ingest.ts';
+import type { Offset } from '../telemetry/journal.ts';
+import type { FrameOwner } from '../telemetry/reading.ts';
+
+/** What a sequence tells the session that is connected now. */
+export interface SequenceListener {
+  ack(seq: number): void;
+  /** The journal could not keep the frames from `from` on. */
+  lost(from: number): void;
+}
+
+/** It outlives the session, so that frames in flight at a reconnect are acknowledged to the new socket. */
+export class Sequence implements FrameOwner {
+  readonly epoch: string;
+  /** The highest number taken from the device, the highest that is durable, and the highest that was acknowledged. */
+  accepted: number;
+  durableSeq: number;
+  acked: number;
+  /** After `flow`: the number the device must begin again with; nothing else is taken until then. */
+  waitingFor: number | undefined;
+  /** An ack waits for the telemetry store, not only for the journal. */
+  waitsForStore = false;
+  readonly given: GivenTimes = new Map();
+  listener: SequenceListener | undefined;
+  /** `stored` acks: each number becomes due when the store's cursor has passed its offset. */
+  #due: { seq: number; offset: Offset }[] = [];
+
+  constructor(epoch: string, held: number) {
+    this.epoch = epoch;
+    this.accepted = held;
+    this.durableSeq = held;
+    this.acked = held;
+  }
+
+  get settled(): boolean {
+    return this.accepted === this.acked;
+  }
+
+  durable(seq: number): void {
+    if (this.waitingFor !== undefined && seq >= this.waitingFor) return;
+    this.durableSeq = seq;
+    if (!this.waitsForStore) this.#ack(seq);
+  }
+
+  refused(seq: number): void {
+    this.accepted = seq - 1;
+    this.waitingFor = seq;
+    this.listener?.lost(seq);
+  }
+
+  /** The group that made `durableSeq` durable ends before `offset`. */
+  committedUpTo(offset: Offset): void {
+    const last = this.#due.at(-1)?.seq ?? this.acked;
+    if (this.durableSeq > last) this.#due.push({ seq: this.durableSeq, offset });
+  }
+
+  /** The telemetry store has taken everything before `offset`. */
+  storedUpTo(offset: Offset): void {
+    let seq = 0;
+    while (this.#due.length > 0 && this.#due[0]!.offset <= offset) seq = this.#due.shift()!.seq;
+    if (seq > this.acked) this.#ack(seq);
+  }
+
+  #ack(seq: number): void {
+    this.acked = seq;
+    this.listener?.ack(seq);
+  }
+}

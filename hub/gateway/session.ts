@@ -1,0 +1,267 @@
+/** One device on one socket: reads its frames, sends them up the road, and answers each numbered one exactly once. */
+import type { Check } from '../../schemas/index.ts';
+import type { Downlink, Flow, Hello, Telemetry } from '../../schemas/types.gen.ts';
+import { REFUSALS, type RefusalCode } from '../kit/errors.ts';
+import type { Ingest } from '../telemetry/ingest.ts';
+import type { Frame, Rejection } from '../telemetry/reading.ts';
+import type { Connection } from './connection.ts';
+import { isTooDeep } from './depth.ts';
+import { type Bucket, createBucket } from './rate.ts';
+import type { Sequence, SequenceListener } from './sequence.ts';
+
+export interface SessionLimits {
+  frameBytes: number;
+  readingsPerFrame: number;
+  window: number;
+  readingsPerSecond: number;
+  backlogBytes: number;
+}
+
+/** Plain numbers that the metrics read. */
+export interface GatewayCounts {
+  frames: number;
+  /** Readings that were taken, and readings that were refused for good. */
+  accepted: number;
+  rejected: number;
+  duplicates: number;
+  /** Frame numbers that a device skipped. */
+  gaps: number;
+  flows: number;
+  errors: number;
+}
+
+export function createGatewayCounts(): GatewayCounts {
+  return { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
+}
+
+/** What all sessions of a hub share. */
+export interface Road {
+  limits: SessionLimits;
+  heartbeatMs: number;
+  checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
+  ingest: Ingest;
+  counts: GatewayCounts;
+  /** The hub is stopping: nothing more is taken. */
+  draining: boolean;
+  /** Hands a frame to the journal; false when it cannot take it now. */
+  append(frame: Frame): boolean;
+  /** The sequence of an epoch, continued from what the hub holds durably. */
+  sequence(session: Session, epoch: string): Sequence;
+  /** Seconds from taking a frame to its ack. */
+  observeAck(seconds: number): void;
+}
+
+const MAX_DEPTH = 8;
+const RETRY_WINDOW_MS = 200;
+const RETRY_DISK_MS = 5_000;
+/** Frames that may still come after a `flow` before the device is taken for one that does not listen. */
+const PATIENCE = 4;
+
+export class Session implements SequenceListener {
+  readonly id: string;
+  readonly device: string;
+  readonly connectedAt: number;
+  readonly #road: Road;
+  readonly #connection: Connection;
+  readonly #bucket: Bucket;
+  #sequence: Sequence | undefined;
+  #closed = false;
+  #ignored = 0;
+  #oldestUnackedAt = 0;
+
+  constructor(id: string, device: string, connection: Connection, road: Road, now: number) {
+    this.id = id;
+    this.device = device;
+    this.connectedAt = now;
+    this.#connection = connection;
+    this.#road = road;
+    this.#bucket = createBucket(road.limits.readingsPerSecond, now);
+  }
+
+  get address(): string {
+    return this.#connection.address;
+  }
+
+  get settled(): boolean {
+    return this.#sequence?.settled ?? true;
+  }
+
+  /** Takes one text frame. Never throws, whatever it holds. `now`: Unix milliseconds. */
+  receive(data: Buffer, now: number): void {
+    if (this.#closed || this.#road.draining) return;
+    this.#road.counts.frames++;
+    if (isTooDeep(data, MAX_DEPTH)) return this.#error('too-deep', `at most ${MAX_DEPTH} levels`);
+    const frame = parse(data);
+    if (frame === undefined) return this.#error('not-json', 'a frame is one JSON object');
+    switch (frame.type) {
+      case 'telemetry':
+        return this.#telemetry(frame, now);
+      case 'hello':
+        return this.#hello(frame, now);
+      case 'progress':
+      case 'result':
+        return this.#command(frame);
+      default:
+        return this.#error(
+          'unknown-type',
+          `type is ${quote(frame.type)}; it may be hello, telemetry, progress or result`,
+        );
+    }
+  }
+
+  #hello(frame: Record<string, unknown>, now: number): void {
+    const failure = this.#road.checks.hello(frame);
+    if (failure) return this.#error('invalid-frame', `hello: ${failure.path} ${failure.message}`);
+    if (this.#sequence) return this.#error('invalid-frame', 'hello: must be the first frame of a connection');
+    const { epoch, ack } = frame as unknown as Hello;
+    const sequence = this.#begin(epoch);
+    sequence.waitsForStore = ack === 'stored';
+    const { frameBytes, readingsPerFrame, window, readingsPerSecond } = this.#road.limits;
+    this.send({
+      type: 'welcome',
+      session: this.id,
+      time: now,
+      resume: sequence.durableSeq,
+      heartbeatMs: this.#road.heartbeatMs,
+      limits: { frameBytes, readingsPerFrame, window, readingsPerSecond },
+    });
+  }
+
+  #begin(epoch: string): Sequence {
+    const sequence = this.#road.sequence(this, epoch);
+    sequence.listener = this;
+    sequence.waitingFor = undefined;
+    this.#sequence = sequence;
+    return sequence;
+  }
+
+  #telemetry(frame: Record<string, unknown>, now: number): void {
+    const failure = this.#road.checks.telemetry(frame);
+    if (failure) return this.#error('invalid-frame', `telemetry: ${failure.path} ${failure.message}`);
+    const telemetry = frame as unknown as Telemetry;
+    const sequence = this.#sequence ?? this.#begin(this.id);
+    if (telemetry.seq === undefined) this.#take(telemetry, 0, sequence, now);
+    else this.#numbered(telemetry, telemetry.seq, sequence, now);
+  }
+
+  #numbered(frame: Telemetry, seq: number, sequence: Sequence, now: number): void {
+    if (seq <= sequence.accepted) return this.#again(seq, sequence);
+    if (sequence.waitingFor !== undefined && seq !== sequence.waitingFor) return this.#ignore();
+    if (sequence.accepted - sequence.acked >= this.#road.limits.window) {
+      return this.#flow('window', RETRY_WINDOW_MS, seq);
+    }
+    this.#take(frame, seq, sequence, now);
+  }
+
+  /** A frame that was taken before: durable ones are acknowledged again, others will be soon. */
+  #again(seq: number, sequence: Sequence): void {
+    this.#road.counts.duplicates++;
+    if (seq <= sequence.acked) this.send({ type: 'ack', seq: sequence.acked });
+  }
+
+  /** The device was told to wait and may not have read it yet; one that never does is sent away. */
+  #ignore(): void {
+    if (++this.#ignored > PATIENCE * this.#road.limits.window) this.close('flood', 'flow frames were ignored');
+  }
+
+  #take(frame: Telemetry, seq: number, sequence: Sequence, now: number): void {
+    const { counts, ingest } = this.#road;
+    const waitMs = this.#bucket.take(frame.readings.length, now);
+    if (waitMs > 0) return this.#flow('rate', waitMs, seq);
+    const { device } = this;
+    const verdict = ingest.check(frame.stream, frame.readings, now, sequence.given);
+    const taken: Frame = { device, epoch: sequence.epoch, seq, stream: frame.stream, receivedAt: now, ...verdict };
+    if (seq > 0) taken.owner = sequence;
+    if (!this.#road.append(taken)) return this.#flow('disk', RETRY_DISK_MS, seq);
+    counts.accepted += verdict.readings.length;
+    counts.rejected += frame.readings.length - verdict.readings.length;
+    if (seq > 0) this.#advance(seq, sequence, now);
+    if (verdict.rejected) this.#reject(seq, verdict.rejected);
+  }
+
+  #reject(seq: number, rejected: Rejection[]): void {
+    const errors = rejected.map(({ reading, ...error }) => error);
+    this.send(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
+  }
+
+  #advance(seq: number, sequence: Sequence, now: number): void {
+    this.#road.counts.gaps += seq - sequence.accepted - 1;
+    if (sequence.settled) this.#oldestUnackedAt = now;
+    sequence.accepted = seq;
+    sequence.waitingFor = undefined;
+    this.#ignored = 0;
+  }
+
+  #flow(reason: Flow['reason'], retryAfterMs: number, seq: number): void {
+    this.#road.counts.flows++;
+    if (seq === 0) return this.send({ type: 'flow', reason, retryAfterMs });
+    if (this.#sequence) this.#sequence.waitingFor = seq;
+    this.send({ type: 'flow', reason, from: seq, retryAfterMs });
+  }
+
+  #command(frame: Record<string, unknown>): void {
+    const type = frame.type as 'progress' | 'result';
+    const failure = this.#road.checks[type](frame);
+    if (failure) return this.#error('invalid-frame', `${type}: ${failure.path} ${failure.message}`);
+    this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(frame.id)}`);
+  }
+
+  ack(seq: number): void {
+    const now = Date.now();
+    this.#road.observeAck((now - this.#oldestUnackedAt) / 1000);
+    this.#oldestUnackedAt = now;
+    this.#deliver(`{"type":"ack","seq":${seq}}`);
+  }
+
+  lost(from: number): void {
+    this.#flow('disk', RETRY_DISK_MS, from);
+  }
+
+  #error(code: RefusalCode, detail: string): void {
+    this.#road.counts.errors++;
+    const { title, retry } = REFUSALS[code];
+    this.send({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry });
+  }
+
+  /** Hands a frame over. */
+  send(frame: Downlink): void {
+    this.#deliver(JSON.stringify(frame));
+  }
+
+  #deliver(text: string): void {
+    this.checkBacklog();
+    if (!this.#closed) this.#connection.send(text);
+  }
+
+  /** A device that does not read is sent away rather than buffered for. */
+  checkBacklog(): void {
+    if (this.#connection.backlog > this.#road.limits.backlogBytes)
+      this.close('slow-reader', 'the device does not read');
+  }
+
+  /** Ends the session with the close code of the reason. Idempotent; nothing received later is looked at. */
+  close(code: RefusalCode, detail: string): void {
+    if (this.#closed) return;
+    this.ended();
+    this.#connection.close(REFUSALS[code].close, detail);
+  }
+
+  /** The socket is gone: the sequence goes on without a listener until the next session of its epoch. */
+  ended(): void {
+    this.#closed = true;
+    if (this.#sequence?.listener === this) this.#sequence.listener = undefined;
+  }
+}
+
+function parse(data: Buffer): Record<string, unknown> | undefined {
+  try {
+    const frame: unknown = JSON.parse(data.toString());
+    return typeof frame === 'object' && frame !== null && !Array.isArray(frame)
+      ? (frame as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const quote = (value: unknown) => (JSON.stringify(value) ?? 'missing').slice(0, 80);

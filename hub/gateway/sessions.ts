@@ -1,0 +1,98 @@
+/** The sessions of this node: one for each device, the newest; and the sequences that outlive them. */
+import { randomUUID } from 'node:crypto';
+import type { RefusalCode } from '../kit/errors.ts';
+import type { Journal, Offset } from '../telemetry/journal.ts';
+import type { Frame } from '../telemetry/reading.ts';
+import type { Connection } from './connection.ts';
+import { Sequence } from './sequence.ts';
+import { type Road, Session } from './session.ts';
+
+export interface Sessions {
+  /** Makes the session of a device on a new connection; an older one of the same device is closed as replaced. */
+  open(device: string, connection: Connection, now: number): Session;
+  /** The socket of a session is gone. Touches nothing of a newer session of the same device. */
+  ended(session: Session): void;
+  get(device: string): Session | undefined;
+  values(): IterableIterator<Session>;
+  readonly size: number;
+  /** Closes the session of a device, if there is one. */
+  close(device: string, code: RefusalCode, detail: string): void;
+  /** The telemetry store's cursor moved: acks that waited for it may leave. */
+  storedUpTo(offset: Offset): void;
+  /** From now on no frame is taken. Resolves when all that were taken are acknowledged, or after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draining'> {
+  journal: Pick<Journal, 'append' | 'held' | 'onCommit'>;
+}
+
+const SETTLE_POLL_MS = 5;
+
+export function createSessions(deps: SessionsDeps): Sessions {
+  const { journal, ...rest } = deps;
+  const sessions = new Map<string, Session>();
+  const sequences = new Map<string, Sequence>();
+  const waitingForStore = new Set<Sequence>();
+
+  function sequence(session: Session, epoch: string): Sequence {
+    const open = sequences.get(session.device);
+    if (open?.epoch === epoch) return open;
+    const held = journal.held(session.device);
+    const made = new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
+    sequences.set(session.device, made);
+    return made;
+  }
+
+  journal.onCommit((frames: readonly Frame[], next: Offset) => {
+    for (const frame of frames) {
+      const owner = frame.owner;
+      if (owner instanceof Sequence && owner.waitsForStore) waitingForStore.add(owner);
+    }
+    for (const owner of waitingForStore) owner.committedUpTo(next);
+  });
+
+  const road: Road = { ...rest, draining: false, append: journal.append, sequence };
+
+  function forget(device: string): void {
+    const left = sequences.get(device);
+    if (left && left.listener === undefined && left.settled) sequences.delete(device);
+  }
+
+  return {
+    open(device, connection, now) {
+      const session = new Session(randomUUID(), device, connection, road, now);
+      sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
+      sessions.set(device, session);
+      return session;
+    },
+    ended(session) {
+      session.ended();
+      if (sessions.get(session.device) !== session) return;
+      sessions.delete(session.device);
+      forget(session.device);
+    },
+    get: (device) => sessions.get(device),
+    values: () => sessions.values(),
+    get size() {
+      return sessions.size;
+    },
+    close(device, code, detail) {
+      sessions.get(device)?.close(code, detail);
+    },
+    storedUpTo(offset) {
+      for (const waiting of waitingForStore) {
+        waiting.storedUpTo(offset);
+        if (waiting.settled) waitingForStore.delete(waiting);
+      }
+    },
+    async drain(timeoutMs) {
+      road.draining = true;
+      const until = performance.now() + timeoutMs;
+      const unsettled = () => [...sessions.values()].some((session) => !session.settled);
+      while (unsettled() && performance.now() < until) {
+        await new Promise((resolve) => setTimeout(resolve, SETTLE_POLL_MS));
+      }
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/** One WebSocket as a `Connection`: bounded on the way out, bounded in each turn of the loop on the way in. */
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { Connection } from './connection.ts';
+
+/** How long a peer may take to answer a close before its socket is destroyed. */
+const CLOSE_MS = 2_000;
+/** A socket with more than this unsent is destroyed rather than closed politely. */
+const STUCK_BYTES = 65_536;
+
+export class WsConnection implements Connection {
+  readonly address: string;
+  /** Which of the heartbeat's groups it is pinged with. */
+  readonly heartbeatGroup: number;
+  readonly #ws: WebSocket;
+  #missedPongs = 0;
+  #closing = false;
+
+  constructor(ws: WebSocket, socket: Socket, heartbeatGroup: number) {
+    this.#ws = ws;
+    this.heartbeatGroup = heartbeatGroup;
+    this.address = socket.remoteAddress ?? 'unknown';
+  }
+
+  get backlog(): number {
+    return this.#ws.bufferedAmount;
+  }
+
+  send(text: string): void {
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.send(text);
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    // A peer that does not read would keep its whole backlog alive until the closing handshake times out.
+    if (this.backlog > STUCK_BYTES) return this.#ws.terminate();
+    this.#ws.resume();
+    this.#ws.close(code, reason.slice(0, 120));
+    const timer = setTimeout(() => this.#ws.terminate(), CLOSE_MS);
+    this.#ws.once('close', () => clearTimeout(timer));
+  }
+
+  /** Any frame counts as life. */
+  alive(): void {
+    this.#missedPongs = 0;
+  }
+
+  /** Pings the device; false when it left the last two pings without a pong. */
+  ping(): boolean {
+    if (this.#missedPongs >= 2) return false;
+    this.#missedPongs++;
+    if (this.#ws.readyState === this.#ws.OPEN) this.#ws.ping();
+    return true;
+  }
+
+  terminate(): void {
+    this.#ws.terminate();
+  }
+}
+
+/** Frames one socket may bring in one turn of the event loop, and all sockets together. */
+const SOCKET_FRAMES_PER_TURN = 64;
+const FRAMES_PER_TURN = 1024;
+
+/**
+ * Keeps a flood of readable sockets from starving timers and signals: a socket that has used up its share of the turn
+ * is paused and goes on in the next one. Paused sockets are few and only for one turn, so their pongs are not missed.
+ */
+export function createTurnBudget() {
+  let turn = 0;
+  let frames = 0;
+  let paused: WebSocket[] = [];
+
+  function nextTurn(): void {
+    turn++;
+    frames = 0;
+    const waiting = paused;
+    paused = [];
+    for (const ws of waiting) ws.resume();
+  }
+
+  /** Makes the function to call for each frame of a socket. */
+  return (ws: WebSocket) => {
+    let mine = 0;
+    let seenTurn = -1;
+    return (): void => {
+      if (seenTurn !== turn) {
+        seenTurn = turn;
+        mine = 0;
+      }
+      if (frames++ === 0) setImmediate(nextTurn);
+      if ((++mine >= SOCKET_FRAMES_PER_TURN || frames >= FRAMES_PER_TURN) && !ws.isPaused) {
+        ws.pause();
+        paused.push(ws);
+      }
+    };
+  };
+}

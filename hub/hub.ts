@@ -1,0 +1,245 @@
+/** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Catalog, loadCatalog, loadUplinkChecks } from '../schemas/index.ts';
+import { createApi } from './api/server.http.ts';
+import { openBackplane } from './backplane/backplane.sqlite.ts';
+import type { Config } from './config.ts';
+import { createDevices, type Device, type DeviceRow } from './devices/devices.ts';
+import { createAdmission, DEVICE_PATH } from './gateway/admission.ts';
+import { type Certificate, readCertificate, selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
+import { createListener } from './gateway/listener.ws.ts';
+import { createGatewayCounts } from './gateway/session.ts';
+import { createSessions } from './gateway/sessions.ts';
+import { startJobs } from './jobs.cron.ts';
+import { type RefusalCode, UserError } from './kit/errors.ts';
+import type { Log } from './kit/log.ts';
+import { createMetrics } from './kit/metrics.ts';
+import { createStack, type Stack } from './kit/stack.ts';
+import { ensureAdmin } from './operators/admin-token.file.ts';
+import { createOperators, type OperatorRow } from './operators/operators.ts';
+import { createStatusReporter } from './status.ts';
+import { createIngest } from './telemetry/ingest.ts';
+import { openJournal } from './telemetry/journal.file.ts';
+import { createLive } from './telemetry/live.ts';
+import { createSqliteQuarantine } from './telemetry/quarantine.sqlite.ts';
+import { createSinks } from './telemetry/sinks.ts';
+import { createInfluxStore } from './telemetry/store.influx.ts';
+import { createSqliteStore } from './telemetry/store.sqlite.ts';
+import type { TelemetryStore } from './telemetry/store.ts';
+
+export interface HubOptions {
+  dataDir: string;
+  log: Log;
+  version: string;
+}
+
+export interface Hub {
+  urls: { api: string; gateway: string };
+  /** Drains: takes nothing new, finishes what it has, says goodbye to the devices. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+/** How the drain time is shared: acks for what was taken, goodbyes to the devices, sinks; the rest is for files. */
+const SHARES = { acks: 0.3, goodbyes: 0.1, sinks: 0.4 };
+
+/** Starts a hub; what was started is stopped again when a later part fails. Throws `UserError` for mistakes of people. */
+export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
+  const stack = createStack();
+  try {
+    return await build(config, options, stack);
+  } catch (error) {
+    await stack.unwind();
+    throw error;
+  }
+}
+
+async function build(config: Config, { dataDir, log, version }: HubOptions, stack: Stack): Promise<Hub> {
+  const { gateway, limits } = config;
+  const { drainMs } = gateway;
+  const retentionMs = config.store.retentionDays * DAY_MS;
+  const within = (name: string) => join(dataDir, name);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const catalog = loadCatalog(config.schemas.dir);
+
+  // where readings end
+  const { dir = within('journal'), replayHours, ...journalOptions } = config.journal;
+  const journal = await openJournal({ ...journalOptions, dir, replayMs: replayHours * HOUR_MS, log });
+  stack.push('journal', () => journal.close());
+  const store = await openStore(config, within('telemetry.db'), catalog.streams, log);
+  stack.push('store', () => store.close());
+  const quarantine = await createSqliteQuarantine({
+    file: within('quarantine.db'),
+    limitReadings: limits.quarantineReadings,
+  });
+  stack.push('quarantine', () => quarantine.close());
+
+  // what the hub knows
+  const backplane = openBackplane(within('hub.db'));
+  stack.push('backplane', () => backplane.close());
+  const devices = createDevices(backplane.table<DeviceRow>('devices'), { seen: backplane.table('seen') });
+  stack.push('devices', () => devices.close());
+  const operators = createOperators(backplane.table<OperatorRow>('operators'));
+  await ensureAdmin(operators, within('admin.token'));
+
+  // the road: gateway → ingest → journal → sinks
+  const sinks = createSinks(journal, [store, quarantine], {
+    batchReadings: config.store.batchReadings,
+    log,
+    onRefused: (refused) => quarantine.add(refused),
+    onAdvance: (sink, offset) => {
+      if (sink === store.name) sessions.storedUpTo(offset);
+    },
+  });
+  stack.push('sinks', () => sinks.close({ drainMs: drainMs * SHARES.sinks }));
+  const live = createLive();
+  const counts = createGatewayCounts();
+  const metrics = createMetrics({
+    readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
+    frames: () => ({ received: counts.frames, duplicate: counts.duplicates, flow: counts.flows, error: counts.errors }),
+    sessions: () => sessions.size,
+    devices: () => devices.size,
+    journal: () => journal.status(Date.now()),
+    sinks: () => reporter.sinks(),
+  });
+  const sessions = createSessions({
+    limits,
+    heartbeatMs: gateway.heartbeatMs,
+    checks: loadUplinkChecks(),
+    ingest: createIngest({ ...limits, streams: catalog.streams, retentionMs }),
+    counts,
+    journal,
+    observeAck: metrics.observeAckLatency,
+  });
+  journal.onCommit((frames) => {
+    live.update(frames);
+    for (const { device, receivedAt } of frames) devices.touch(device, receivedAt);
+  });
+  devices.onChange((id, device) => {
+    const reason = reasonToLeave(device);
+    if (reason) sessions.close(id, reason, 'an operator changed the device');
+    if (!device) for (const part of [live, journal]) part.forget(id);
+  });
+
+  // who looks after it
+  const jobs = startJobs(
+    [
+      { name: 'sweep the journal', at: '* * * * *', run: () => journal.sweep(Date.now()) },
+      {
+        name: 'prune the store',
+        at: '17 * * * *',
+        run: async () => retentionMs > 0 && store.prune(Date.now() - retentionMs),
+      },
+    ],
+    (job, error) => log.error({ job, err: error }, 'a job failed'),
+  );
+  stack.push('jobs', () => jobs.close());
+  let ready = false;
+  const isReady = () => ready && !journal.status(Date.now()).failing;
+  const reporter = createStatusReporter({
+    version,
+    node: hostname(),
+    counts,
+    devices,
+    sessions,
+    journal,
+    sinks,
+    quarantine,
+    isReady,
+  });
+  stack.push('status', () => reporter.close());
+
+  // the doors: operators first, devices last
+  const http = await listening('api.port', config.api.port, () =>
+    createApi(
+      {
+        devices,
+        operators,
+        catalog,
+        store,
+        live,
+        metrics,
+        quarantine,
+        online: (id) => sessions.get(id) !== undefined,
+        status: reporter.status,
+        ready: () => ({
+          ready: isReady(),
+          reasons: isReady() ? [] : ['the hub is starting or stopping, or its journal fails'],
+        }),
+        log,
+        version,
+      },
+      config.api,
+    ),
+  );
+  stack.push('operator API', () => http.close());
+  const admission = createAdmission(
+    { authenticate: devices.authenticate, connections: () => sessions.size },
+    { ...limits, maxConnections: limits.connections, origins: gateway.origins },
+  );
+  const tls = gateway.tls.enabled ? { tls: await certificateOf(config, within('tls'), log) } : {};
+  const { host, port, heartbeatMs } = gateway;
+  const door = await listening('gateway.port', port, () =>
+    createListener({ admission, sessions, log }, { host, port, heartbeatMs, frameBytes: limits.frameBytes, ...tls }),
+  );
+  stack.push('gateway', async () => {
+    ready = false;
+    admission.drain();
+    await sessions.drain(drainMs * SHARES.acks);
+    await door.close(drainMs * SHARES.goodbyes);
+  });
+  ready = true;
+
+  let stopped: Promise<void> | undefined;
+  const scheme = gateway.tls.enabled ? 'wss' : 'ws';
+  return {
+    urls: { api: http.url, gateway: `${scheme}://${host}:${door.port}${DEVICE_PATH}` },
+    stop() {
+      stopped ??= stack.unwind((part, error) => {
+        if (error) log.error({ part, err: error }, 'a part did not stop as it should');
+        else log.info({ part }, 'stopped');
+      });
+      return stopped;
+    },
+  };
+}
+
+function openStore(
+  { store }: Config,
+  file: string,
+  streams: Catalog['streams'],
+  log: Log,
+): Promise<TelemetryStore> | TelemetryStore {
+  return store.kind === 'sqlite' ? createSqliteStore({ file, streams }) : createInfluxStore({ ...store, streams, log });
+}
+
+async function certificateOf({ gateway: { tls } }: Config, dir: string, log: Log): Promise<Certificate> {
+  if (tls.certFile !== undefined && tls.keyFile !== undefined) return readCertificate(tls.certFile, tls.keyFile);
+  const { made, ...certificate } = await selfSignedCertificate(dir);
+  if (made) log.info({ dir }, 'made a self-signed certificate; devices trust its cert.pem');
+  return certificate;
+}
+
+/** Why a device may not stay connected after an operator changed it. */
+function reasonToLeave(device: Device | undefined): RefusalCode | undefined {
+  if (!device) return 'device-removed';
+  if (!device.enabled) return 'device-disabled';
+  return device.tokens.length === 0 ? 'token-invalid' : undefined;
+}
+
+/** Names the option by which a port that cannot be had is moved. */
+async function listening<T>(option: string, port: number, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const variable = `HUB_${option.replace('.', '__').toUpperCase()}`;
+    if (code === 'EADDRINUSE')
+      throw new UserError(`Port ${port} is taken by another program. Choose another with ${option} or ${variable}.`);
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL') throw new UserError(`${option}: cannot listen: ${message}`);
+    throw error;
+  }
+}

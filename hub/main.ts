@@ -1,0 +1,124 @@
+#!/usr/bin/env node
+/** The program `hub`: arguments, signals, exit codes. */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { stringify } from 'yaml';
+import { SchemaError } from '../schemas/index.ts';
+import { registerCli } from './cli.ts';
+import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
+import { startHub } from './hub.ts';
+import { UserError } from './kit/errors.ts';
+import { createLog } from './kit/log.ts';
+
+const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
+const DEFAULT_CONFIG = 'config/hub.yaml';
+
+const program = new Command('hub')
+  .description('Telemetry Hub: telemetry up, commands down, and an acknowledgement a device can delete its buffer on.')
+  .version(VERSION)
+  .showHelpAfterError('(add --help for examples)');
+
+registerCli(program);
+
+interface ConfigFlags {
+  config?: string;
+}
+
+const configFlag = ['--config <file>', `configuration (HUB_CONFIG; default ${DEFAULT_CONFIG} if it is there)`] as const;
+const dataFlag = ['--data <dir>', 'folder of everything the hub keeps (HUB_DATA)'] as const;
+const dataDefault = process.env.HUB_DATA ?? './data';
+
+program
+  .command('start')
+  .description('run a hub until SIGINT or SIGTERM')
+  .option(...configFlag)
+  .option(...dataFlag, dataDefault)
+  .addHelpText(
+    'after',
+    '\nExamples:\n  hub start\n  hub start --config config/production.yaml --data /var/lib/telemetry-hub\n  HUB_GATEWAY__PORT=9443 hub start',
+  )
+  .action(async (flags: ConfigFlags & { data: string }) => {
+    const { config } = readConfig(flags);
+    await run(config, resolve(flags.data));
+  });
+
+const configCommand = program.command('config').description('look at the configuration without starting a hub');
+
+configCommand
+  .command('check')
+  .description('say whether the configuration can be used (exit 0), or list every mistake (exit 78)')
+  .option(...configFlag)
+  .action((flags: ConfigFlags) => {
+    const { file } = readConfig(flags);
+    process.stdout.write(`${file ?? 'The defaults'}: no mistakes.\n`);
+  });
+
+configCommand
+  .command('show')
+  .description('print the configuration in force: file, environment and defaults together, secrets masked')
+  .option(...configFlag)
+  .option('--json', 'print JSON instead of YAML')
+  .action((flags: ConfigFlags & { json?: boolean }) => {
+    const shown = redacted(readConfig(flags).config);
+    process.stdout.write(flags.json ? `${JSON.stringify(shown, null, 2)}\n` : stringify(shown));
+  });
+
+configCommand
+  .command('docs')
+  .description('list every option with its environment variable, default and meaning')
+  .action(() => {
+    for (const { path, env, schema } of OPTIONS) {
+      const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
+      const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
+      process.stdout.write(`${path.join('.')}${choices}${fallback}\n    ${schema.description}\n    ${env}\n`);
+    }
+  });
+
+/** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
+function readConfig(flags: ConfigFlags): { config: Config; file: string | undefined } {
+  const asked = flags.config ?? process.env.HUB_CONFIG;
+  const file = asked ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
+  const readFile = (path: string) => readFileSync(path, 'utf8');
+  try {
+    const text = file === undefined ? undefined : readFile(file);
+    const source = { env: process.env, readFile };
+    return { config: loadConfig(text === undefined ? source : { ...source, file: { name: file!, text } }), file };
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`The configuration ${file} cannot be read: ${(error as Error).message}`, EXIT_CONFIG);
+  }
+}
+
+async function run(config: Config, dataDir: string): Promise<void> {
+  const log = createLog(config.log);
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');
+    process.exit(70);
+  });
+  const hub = await startHub(config, { dataDir, log, version: VERSION });
+  const addressFile = join(dataDir, 'hub.json');
+  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...hub.urls })}\n`, { mode: 0o600 });
+  log.info({ ...hub.urls, data: dataDir }, 'the hub is ready');
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, 'stopping: send the signal again to stop at once');
+    await hub.stop();
+    rmSync(addressFile, { force: true });
+    log.info('stopped; nothing acknowledged was lost');
+    process.exit(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop(signal));
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof UserError || error instanceof SchemaError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exit(error instanceof UserError ? error.exitCode : EXIT_CONFIG);
+  }
+  throw error;
+}

@@ -1,0 +1,78 @@
+/** Puts together what the hub says of itself, from the parts that know it. */
+import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { GatewayCounts } from './gateway/session.ts';
+import type { Journal } from './telemetry/journal.ts';
+import type { Quarantine } from './telemetry/quarantine.ts';
+import type { Sinks } from './telemetry/sinks.ts';
+
+export interface StatusDeps {
+  version: string;
+  node: string;
+  counts: GatewayCounts;
+  devices: { readonly size: number };
+  sessions: { readonly size: number };
+  journal: Pick<Journal, 'status'>;
+  sinks: Pick<Sinks, 'status'>;
+  quarantine: Pick<Quarantine, 'count'>;
+  isReady(): boolean;
+}
+
+export interface StatusReporter {
+  status(): Promise<HubStatus>;
+  /** Each sink with its lag behind the journal. */
+  sinks(): SinkStatus[];
+  close(): void;
+}
+
+const SAMPLE_MS = 1_000;
+const SAMPLES = 5;
+
+export function createStatusReporter(deps: StatusDeps): StatusReporter {
+  const { counts, journal } = deps;
+  const startedAt = Date.now();
+  /** Accepted readings at the last few seconds, oldest first; their difference is the rate. */
+  const samples = [{ at: performance.now(), accepted: 0 }];
+  const timer = setInterval(() => {
+    samples.push({ at: performance.now(), accepted: counts.accepted });
+    if (samples.length > SAMPLES) samples.shift();
+  }, SAMPLE_MS);
+
+  function perSecond(): number {
+    const first = samples[0]!;
+    const seconds = (performance.now() - first.at) / 1000;
+    return seconds > 0 ? Math.round((counts.accepted - first.accepted) / seconds) : 0;
+  }
+
+  function sinks(): SinkStatus[] {
+    const { cursors } = journal.status(Date.now());
+    return deps.sinks.status().map((sink) => {
+      const { lagFrames, lagMs } = cursors[sink.name] ?? { lagFrames: 0, lagMs: 0 };
+      return { ...sink, lagFrames, lagMs };
+    });
+  }
+
+  return {
+    async status() {
+      const now = Date.now();
+      return {
+        version: deps.version,
+        node: deps.node,
+        startedAt,
+        uptimeMs: now - startedAt,
+        ready: deps.isReady(),
+        devices: { known: deps.devices.size, online: deps.sessions.size },
+        readings: {
+          accepted: counts.accepted,
+          rejected: counts.rejected,
+          duplicate: counts.duplicates,
+          perSecond: perSecond(),
+        },
+        journal: journal.status(now),
+        sinks: sinks(),
+        quarantine: await deps.quarantine.count(),
+      };
+    },
+    sinks,
+    close: () => clearInterval(timer),
+  };
+}

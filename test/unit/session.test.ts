@@ -1,0 +1,248 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Connection } from '../../hub/gateway/connection.ts';
+import type { Session } from '../../hub/gateway/session.ts';
+import { createSessions, type Sessions } from '../../hub/gateway/sessions.ts';
+import { createIngest } from '../../hub/telemetry/ingest.ts';
+import type { Frame } from '../../hub/telemetry/reading.ts';
+import { loadCatalog, loadUplinkChecks } from '../../schemas/index.ts';
+
+const NOW = 1_760_000_000_000;
+const { streams } = loadCatalog();
+const checks = loadUplinkChecks();
+const limits = { frameBytes: 131_072, readingsPerFrame: 1000, window: 4, readingsPerSecond: 100, backlogBytes: 65_536 };
+
+/** A connection that remembers what it was given. */
+class Wire implements Connection {
+  backlog = 0;
+  address = '192.0.2.1';
+  sent: Record<string, unknown>[] = [];
+  closed: number | undefined;
+  send(text: string) {
+    this.sent.push(JSON.parse(text));
+  }
+  close(code: number) {
+    this.closed ??= code;
+  }
+  /** What was sent since the last look. */
+  take() {
+    return this.sent.splice(0);
+  }
+}
+
+/** A journal that keeps frames in a list and commits when told. */
+class Ledger {
+  frames: Frame[] = [];
+  open: Frame[] = [];
+  full = false;
+  #listeners: ((frames: readonly Frame[], next: number) => void)[] = [];
+  append = (frame: Frame) => {
+    if (!this.full) this.open.push(frame);
+    return !this.full;
+  };
+  onCommit = (listener: (frames: readonly Frame[], next: number) => void) => this.#listeners.push(listener);
+  held = (device: string) => {
+    const last = this.frames.filter((frame) => frame.device === device && frame.seq > 0).at(-1);
+    return last && { epoch: last.epoch, seq: last.seq };
+  };
+  commit() {
+    const group = this.open.splice(0);
+    this.frames.push(...group);
+    const highest = new Map(group.filter(({ seq }) => seq > 0).map(({ owner, seq }) => [owner, seq]));
+    for (const [owner, seq] of highest) owner?.durable(seq);
+    for (const listener of this.#listeners) listener(group, this.frames.length);
+  }
+}
+
+let ledger: Ledger;
+let sessions: Sessions;
+let counts: Parameters<typeof createSessions>[0]['counts'];
+let wire: Wire;
+let session: Session;
+
+const say = (frame: unknown, now = NOW, to = session) => {
+  to.receive(Buffer.from(typeof frame === 'string' ? frame : JSON.stringify(frame)), now);
+  return wire.take();
+};
+const telemetry = (seq: number | undefined, ...readings: object[]) => ({
+  type: 'telemetry',
+  ...(seq === undefined ? {} : { seq }),
+  stream: 'environment',
+  readings: readings.length > 0 ? readings : [{ ts: NOW, temperature: 20 }],
+});
+const hello = { type: 'hello', epoch: 'boot-1' };
+
+function reconnect() {
+  wire = new Wire();
+  session = sessions.open('d1', wire, NOW);
+  return session;
+}
+
+beforeEach(() => {
+  ledger = new Ledger();
+  counts = { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
+  const ingest = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
+  const road = { limits, heartbeatMs: 25_000, checks, ingest, counts, observeAck: () => {} };
+  sessions = createSessions({ ...road, journal: ledger });
+  reconnect();
+});
+
+describe('a session', () => {
+  it('welcomes hello with the last durable number, the clock and the limits', () => {
+    expect(say(hello)).toMatchObject([
+      { type: 'welcome', resume: 0, time: NOW, heartbeatMs: 25_000, limits: { window: 4, readingsPerFrame: 1000 } },
+    ]);
+  });
+
+  it('acknowledges only what the journal made durable, once for many frames', () => {
+    expect(say(telemetry(1))).toEqual([]);
+    expect(say(telemetry(2))).toEqual([]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 2 }]);
+  });
+
+  it('stores a frame without a number and never acknowledges it', () => {
+    say(telemetry(undefined));
+    ledger.commit();
+    expect(wire.take()).toEqual([]);
+    expect(ledger.frames).toMatchObject([{ device: 'd1', seq: 0, readings: [{ temperature: 20 }] }]);
+  });
+
+  it('rejects the bad readings of a frame by index, path and rule, stores the others, and lets the ack pass', () => {
+    const answers = say(telemetry(1, { ts: NOW, temperature: 999 }, { ts: NOW, temperature: 1 }));
+    expect(answers).toEqual([
+      {
+        type: 'reject',
+        seq: 1,
+        errors: [{ index: 0, path: '/temperature', code: 'maximum', message: 'must be <= 85' }],
+      },
+    ]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+    expect(counts).toMatchObject({ accepted: 1, rejected: 1 });
+  });
+
+  it('acknowledges a repeated frame again and stores it once', () => {
+    say(telemetry(1));
+    ledger.commit();
+    wire.take();
+    expect(say(telemetry(1))).toEqual([{ type: 'ack', seq: 1 }]);
+    ledger.commit();
+    expect(ledger.frames).toHaveLength(1);
+  });
+
+  it('resumes an epoch on the next connection, and begins a new one at nothing', () => {
+    say(hello);
+    say(telemetry(1));
+    say(telemetry(2));
+    ledger.commit();
+    sessions.ended(session);
+    reconnect();
+    expect(say(hello)).toMatchObject([{ resume: 2 }]);
+    reconnect();
+    expect(say({ ...hello, epoch: 'boot-2' })).toMatchObject([{ resume: 0 }]);
+  });
+
+  it('acknowledges on the new socket what was in flight on the old one', () => {
+    say(hello);
+    say(telemetry(1));
+    reconnect();
+    expect(say(hello)).toMatchObject([{ resume: 0 }]);
+    expect(say(telemetry(1))).toEqual([]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+    expect(ledger.frames).toHaveLength(1);
+  });
+
+  it('tells a device that outruns its window where to begin again, and takes nothing else until then', () => {
+    for (let seq = 1; seq <= 4; seq++) say(telemetry(seq));
+    expect(say(telemetry(5))).toEqual([{ type: 'flow', reason: 'window', from: 5, retryAfterMs: expect.any(Number) }]);
+    expect(say(telemetry(6))).toEqual([]);
+    ledger.commit();
+    wire.take();
+    expect(say(telemetry(7))).toEqual([]);
+    say(telemetry(5));
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 5 }]);
+    expect(ledger.frames.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('tells a device that is too fast when to try again', () => {
+    const many = Array.from({ length: 1000 }, (_, index) => ({ ts: NOW + index, light: 1 }));
+    say(telemetry(1, ...many));
+    expect(say(telemetry(2))).toEqual([{ type: 'flow', reason: 'rate', from: 2, retryAfterMs: 10 }]);
+    expect(say(telemetry(undefined))).toEqual([{ type: 'flow', reason: 'rate', retryAfterMs: 10 }]);
+    expect(say(telemetry(2), NOW + 10)).toEqual([]);
+  });
+
+  it('says disk when the journal is full', () => {
+    ledger.full = true;
+    expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1 }]);
+  });
+
+  it('sends away with 4003 a device that ignores flow', () => {
+    ledger.full = true;
+    for (let seq = 1; seq < 30 && wire.closed === undefined; seq++) say(telemetry(seq));
+    expect(wire.closed).toBe(4003);
+  });
+
+  it('sends away with 4000 a device that does not read, and is closed at once to a newer connection with 4500', () => {
+    const first = wire;
+    reconnect();
+    expect(first.closed).toBe(4500);
+    wire.backlog = 100_000;
+    say(hello);
+    expect(wire.closed).toBe(4000);
+  });
+
+  it('keeps the newer session when the older one ends late', () => {
+    const older = session;
+    reconnect();
+    sessions.ended(older);
+    expect(sessions.get('d1')).toBe(session);
+    expect(say(telemetry(1), NOW, older)).toEqual([]);
+    expect(ledger.open).toEqual([]);
+  });
+
+  it.each([
+    ['not-json', 'hello'],
+    ['not-json', '[]'],
+    ['not-json', '{"type":"telemetry","seq":1,"stream":"environment","readings":[{"temperature":NaN}]}'],
+    ['too-deep', `{"type":"hello","x":${'['.repeat(9)}${']'.repeat(9)}}`],
+    ['unknown-type', '{"type":"greeting"}'],
+    ['unknown-type', '{}'],
+    ['invalid-frame', '{"type":"hello"}'],
+    ['invalid-frame', '{"type":"telemetry","seq":0,"stream":"environment","readings":[{"light":1}]}'],
+    ['invalid-frame', '{"type":"telemetry","seq":1,"stream":"environment","readings":[]}'],
+    ['invalid-frame', '{"type":"telemetry","seq":1.5,"stream":"environment","readings":[{}]}'],
+    ['invalid-frame', '{"type":"result","id":"x"}'],
+  ])('answers error %s to %s and stays open', (code, text) => {
+    expect(say(text)).toMatchObject([{ type: 'error', code, temporary: false, message: expect.any(String) }]);
+    expect(wire.closed).toBeUndefined();
+    expect(ledger.open).toEqual([]);
+  });
+
+  it('holds a stored ack back until the telemetry store has the reading', () => {
+    say({ ...hello, ack: 'stored' });
+    say(telemetry(1));
+    ledger.commit();
+    expect(wire.take()).toEqual([]);
+    sessions.storedUpTo(1);
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('counts the numbers a device skipped', () => {
+    say(telemetry(1));
+    say(telemetry(5));
+    expect(counts.gaps).toBe(3);
+  });
+
+  it('takes nothing more once the hub drains, and waits for the acks of what it took', async () => {
+    say(telemetry(1));
+    const drained = sessions.drain(1_000);
+    say(telemetry(2));
+    ledger.commit();
+    await drained;
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+    expect(ledger.frames).toHaveLength(1);
+  });
+});
