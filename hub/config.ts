@@ -186,8 +186,8 @@ function crossCheck(config: Config): Mistake[] {
       message: `must be a loopback address, because the API has no TLS; it is ${config.api.host}`,
     });
   }
-  if (config.journal.segmentBytes * 2 > config.journal.limitBytes) {
-    mistakes.push({ path: '/journal/limitBytes', message: 'must hold at least two segments (segmentBytes)' });
+  if (config.journal.segmentBytes * 4 > config.journal.limitBytes) {
+    mistakes.push({ path: '/journal/limitBytes', message: 'must hold at least four segments (journal.segmentBytes)' });
   }
   return mistakes;
 }

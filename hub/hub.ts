@@ -200,7 +200,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     stop() {
       stopped ??= stack.unwind((part, error) => {
         if (error) log.error({ part, err: error }, 'a part did not stop as it should');
-        else log.info({ part }, 'stopped');
+        else log.debug({ part }, 'stopped');
       });
       return stopped;
     },

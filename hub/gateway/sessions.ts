@@ -52,7 +52,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     for (const owner of waitingForStore) owner.committedUpTo(next);
   });
 
-  const road: Road = { ...rest, draining: false, append: journal.append, sequence };
+  const road: Road = { ...rest, draining: false, append: (frame) => journal.append(frame), sequence };
 
   function forget(device: string): void {
     const left = sequences.get(device);

@@ -30,16 +30,17 @@ export interface JournalStatus {
   cursors: Record<string, { offset: Offset; lagFrames: number; lagMs: number }>;
   /** True when the last write failed and no frame can be taken now. */
   failing: boolean;
-  /** Damage found at start: file, byte offset and what was wrong. */
+  /** Damage found so far, at start and while reading: file, byte offset and what was wrong. */
   damage: { file: string; at: number; what: string }[];
 }
 
 export interface Journal {
   /**
    * Adds a frame to the open group. Synchronous and cheap; durability is told later through `frame.owner`, and
-   * through `onCommit`. Returns false, taking nothing, when the journal is full or failing.
+   * through `onCommit`. Returns false, taking nothing, when the journal is full or failing. `asSent` is the text of the
+   * device's frame, given when its `readings` are exactly those of `frame`: it saves encoding them again.
    */
-  append(frame: Frame): boolean;
+  append(frame: Frame, asSent?: string): boolean;
   /** Calls back once for each group, after its fdatasync returned and its owners were told. */
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void;
   /** The highest durable `seq` of a device's latest epoch, restored at start from checkpoint and blocks. */
@@ -51,7 +52,10 @@ export interface Journal {
    * undefined when there is nothing yet. Waiting is the caller's (see `onCommit`).
    */
   read(from: Offset, maxReadings: number): Promise<JournalBatch | undefined>;
-  /** The durable cursor of a sink; a new name begins at the first offset on disk. */
+  /**
+   * The cursor of a sink; a new name begins at the first offset on disk. Every sink asks at start: when the journal is
+   * full, only those that did hold up the deletion of segments.
+   */
   cursor(sink: string): Offset;
   /** Moves a cursor forward. Written to disk within a second, at `close`, and before a segment is deleted. */
   advance(sink: string, to: Offset): void;

@@ -1,0 +1,56 @@
+/** Turns a query into InfluxQL, and InfluxDB's answer into rows. */
+import type { Stream } from '../../schemas/index.ts';
+import type { Field } from '../../schemas/stream.ts';
+import { storedKey } from './line-protocol.ts';
+import type { Value } from './reading.ts';
+import { fieldsAsked } from './series.ts';
+import type { Query, Row } from './store.ts';
+
+export interface Select {
+  /** Without its end, LIMIT and OFFSET. */
+  text: string;
+  /** Bound parameters. */
+  placeholders: { device: string };
+  /** What the columns after `time` are. */
+  columns: Field[];
+}
+
+/** A row of InfluxDB's answer: microseconds, then a value or null for each column. */
+export type InfluxRow = [number, ...(Value | null)[]];
+
+/** Undefined when no field can be in the answer. The measurement is looked up in the retention policy of the call. */
+export function selectOf(stream: Stream, query: Query): Select | undefined {
+  const columns = fieldsAsked(stream, query);
+  if (columns.length === 0) return undefined;
+  const { buckets, descending } = query;
+  const keys = columns.map((field) => identifier(storedKey(field)));
+  const list = buckets ? keys.map((key) => `${buckets.fn.toUpperCase()}(${key})`) : keys;
+  const range = `time >= ${micros(query.from)}u AND time < ${micros(query.to)}u`;
+  const group = buckets ? ` GROUP BY time(${micros(buckets.everyMs)}u) fill(none)` : '';
+  const order = descending ? 'DESC' : 'ASC';
+  const text =
+    `SELECT ${list.join(', ')} FROM ${identifier(stream.name)} ` +
+    `WHERE device = $device AND ${range}${group} ORDER BY time ${order}`;
+  return { text, placeholders: { device: query.device }, columns };
+}
+
+/**
+ * Adds an answer to the rows by time. Two answers at one time are one reading of which a tag differs (see
+ * line-protocol.ts) and merge. A count of nothing is as absent as any other value.
+ */
+export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns }: Select, isCount: boolean): void {
+  for (const [time, ...values] of answer) {
+    const row: Row = rows.get(time) ?? { ts: time / 1000 };
+    for (const [index, value] of values.entries()) {
+      if (value !== null && !(isCount && value === 0)) row[columns[index]!.name] = value;
+    }
+    rows.set(time, row);
+  }
+}
+
+const micros = (ms: number) => String(BigInt(Math.round(ms * 1000)));
+
+/** Names from schemas hold letters, digits, `_`, `-` and `.` only; whatever else came would stay inside the quotes. */
+export function identifier(name: string): string {
+  return `"${name.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`;
+}

@@ -1,0 +1,120 @@
+/** The tables of the embedded store and its statements: one table for each stream, one column for each field. */
+import type { Stream } from '../../schemas/index.ts';
+import type { Field, FieldType } from '../../schemas/stream.ts';
+import { fieldsAsked } from './series.ts';
+import type { Aggregate, Query, Row } from './store.ts';
+
+export type Cell = string | number | null;
+
+export interface Table {
+  /** Quoted for SQL. */
+  name: string;
+  /** In the order of the parameters of `upsert`, after device and microseconds. */
+  fields: readonly Field[];
+  upsert: string;
+}
+
+export interface Select {
+  text: string;
+  params: Cell[];
+  /** What the columns after the microseconds are. */
+  columns: readonly Field[];
+  /** Whether values are counts, whatever the field's type. */
+  isCount: boolean;
+}
+
+/** Tables are STRICT: a value of another type is refused, as InfluxDB would, instead of stored. */
+const COLUMN_TYPES: Record<FieldType, string> = {
+  number: 'REAL',
+  integer: 'INTEGER',
+  boolean: 'INTEGER',
+  string: 'TEXT',
+};
+
+/** Readings deleted at a time, so that writes get their turn. */
+const PRUNE_CHUNK = 5_000;
+
+/** SQLite folds case and schemas do not: a capital is written as `$` and its small letter. */
+const fold = (name: string) => name.replace(/[A-Z]/g, (letter) => `$${letter.toLowerCase()}`);
+const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+const column = (field: Field) => quoted(fold(field.name));
+
+export function tableOf(stream: Stream): Table {
+  const name = quoted(`stream_${fold(stream.name)}`);
+  const fields = [...stream.fields.values()];
+  const columns = fields.map(column);
+  const upsert =
+    `INSERT INTO ${name} (device, ts, ${columns.join(', ')}) VALUES (?, ?${', ?'.repeat(fields.length)}) ` +
+    `ON CONFLICT (device, ts) DO UPDATE SET ` +
+    columns.map((key) => `${key} = coalesce(excluded.${key}, ${key})`).join(', ');
+  return { name, fields, upsert };
+}
+
+/** `known`: the columns that the table has already, none when there is no table. */
+export function definitionOf({ name, fields }: Table, known: ReadonlySet<string>): string[] {
+  if (known.size === 0) {
+    const columns = fields.map((field) => `, ${column(field)} ${COLUMN_TYPES[field.type]}`).join('');
+    const key = 'device TEXT NOT NULL, ts INTEGER NOT NULL';
+    return [`CREATE TABLE ${name} (${key}${columns}, PRIMARY KEY (device, ts)) STRICT, WITHOUT ROWID`];
+  }
+  const missing = fields.filter((field) => !known.has(fold(field.name)));
+  return missing.map((field) => `ALTER TABLE ${name} ADD COLUMN ${column(field)} ${COLUMN_TYPES[field.type]}`);
+}
+
+/** Its answer has the name of a column in second place. */
+export const columnsOf = ({ name }: Table) => `PRAGMA table_info(${name})`;
+
+/** Undefined when no field can be in the answer. */
+export function selectOf(stream: Stream, table: Table, query: Query): Select | undefined {
+  const columns = fieldsAsked(stream, query);
+  if (columns.length === 0) return undefined;
+  const keys = columns.map(column);
+  const params = [query.device, micros(query.from), micros(query.to), query.limit];
+  const { buckets } = query;
+  const order = query.descending ? 'DESC' : 'ASC';
+  // With one argument coalesce() is an error, hence the NULL.
+  const where = `device = ?1 AND ts >= ?2 AND ts < ?3 AND coalesce(${keys.join(', ')}, NULL) IS NOT NULL`;
+  if (!buckets) {
+    const text = `SELECT ts, ${keys.join(', ')} FROM ${table.name} WHERE ${where} ORDER BY ts ${order} LIMIT ?4`;
+    return { text, params, columns, isCount: false };
+  }
+  const { fn } = buckets;
+  const outer = keys.map((key, index) => (fn === 'last' ? valueAt(table, key, index) : `a${index}`));
+  const inner = keys.map((key, index) => `${AGGREGATE[fn](key)} AS a${index}`);
+  const text =
+    `SELECT start, ${outer.join(', ')} FROM (SELECT ts / CAST(?5 AS INTEGER) * CAST(?5 AS INTEGER) AS start, ` +
+    `${inner.join(', ')} FROM ${table.name} WHERE ${where} GROUP BY start ORDER BY start ${order} LIMIT ?4) ` +
+    `ORDER BY start ${order}`;
+  return { text, params: [...params, micros(buckets.everyMs)], columns, isCount: fn === 'count' };
+}
+
+/** `last` finds the time of the last value; the value itself is looked up for each window. */
+const AGGREGATE: Record<Aggregate, (key: string) => string> = {
+  mean: (key) => `avg(${key})`,
+  min: (key) => `min(${key})`,
+  max: (key) => `max(${key})`,
+  last: (key) => `max(CASE WHEN ${key} IS NOT NULL THEN ts END)`,
+  count: (key) => `nullif(count(${key}), 0)`,
+};
+
+const valueAt = ({ name }: Table, key: string, index: number) =>
+  `(SELECT ${key} FROM ${name} WHERE device = ?1 AND ts = a${index})`;
+
+export function rowOf([ts, ...cells]: Cell[], { columns, isCount }: Select): Row {
+  const row: Row = { ts: Number(ts) / 1000 };
+  for (const [index, cell] of cells.entries()) {
+    const field = columns[index]!;
+    if (cell !== null) row[field.name] = field.type === 'boolean' && !isCount ? cell === 1 : cell;
+  }
+  return row;
+}
+
+/** Takes a device; its answer is the next one, in the order of their names. */
+export const nextDeviceOf = ({ name }: Table) => `SELECT min(device) FROM ${name} WHERE device > ?`;
+
+/** Takes a device and microseconds; deletes some of what is older. */
+export const pruneOf = ({ name }: Table) =>
+  `DELETE FROM ${name} WHERE (device, ts) IN ` +
+  `(SELECT device, ts FROM ${name} WHERE device = ? AND ts < ? ORDER BY ts LIMIT ${PRUNE_CHUNK})`;
+
+export const micros = (ms: number) => Math.round(ms * 1000);

@@ -1,0 +1,186 @@
+/** The telemetry store in an InfluxDB server: written by our own line protocol, managed and asked through npm `influx`. */
+import { InfluxDB, type IResponse } from 'influx';
+import type { Stream } from '../../schemas/index.ts';
+import { Unavailable } from '../kit/errors.ts';
+import { classify, type Verdict } from './influx-answer.ts';
+import { type InfluxRow, mergeRows, type Select, selectOf } from './influxql.ts';
+import { createLineEncoder, type EncodedBatch } from './line-protocol.ts';
+import { authorization, createPost, type PostOptions } from './post.influx.ts';
+import type { Row, TelemetryStore } from './store.ts';
+
+export interface InfluxOptions extends PostOptions {
+  /** How long a retention policy that the hub makes keeps readings; 0: for ever. An existing one is left as it is. */
+  retentionDays: number;
+  streams: ReadonlyMap<string, Stream>;
+  log: Record<'info' | 'warn', (fields: object, message: string) => void>;
+}
+
+/** Talks to the server only when it is used; whether it answers now does not matter here. */
+export function createInfluxStore(options: InfluxOptions): TelemetryStore {
+  const { database, retentionPolicy, streams } = options;
+  const encode = createLineEncoder(streams);
+  const post = createPost(options);
+  const client = createClient(options);
+  let ready: Promise<void> | undefined;
+
+  /** Once for each start, and again when the server says that something is missing. */
+  function ensure(): Promise<void> {
+    ready ??= ensureDatabase(client, options).catch((error) => {
+      ready = undefined;
+      throw error;
+    });
+    return ready;
+  }
+
+  async function send(lines: string): Promise<Verdict> {
+    const verdict = classify(await post.write(lines), Date.now());
+    if (verdict.kind !== 'stall' || !verdict.missing) return verdict;
+    ready = undefined;
+    await ensure();
+    return classify(await post.write(lines), Date.now());
+  }
+
+  /** Writes the lines `from` ≤ i < `to`; where some are refused, both halves of them, in order, down to the single line. */
+  async function writeLines(batch: EncodedBatch, from: number, to: number): Promise<void> {
+    const verdict = await send(batch.lines.slice(from, to).join('\n'));
+    if (verdict.kind === 'retry' || verdict.kind === 'stall') throw unavailable(verdict);
+    if (verdict.kind === 'done') return;
+    if (to - from === 1) {
+      batch.refused.push({ frame: batch.frames[from]!, reading: batch.readings[from]!, message: verdict.message });
+      return;
+    }
+    const middle = (from + to) >>> 1;
+    await writeLines(batch, from, middle);
+    await writeLines(batch, middle, to);
+  }
+
+  /** A row more than asked for tells that no part of the last row is missing: parts of a row come one after another. */
+  async function rowsOf(select: Select, limit: number, isCount: boolean): Promise<Row[]> {
+    const rows = new Map<number, Row>();
+    const page = limit + 1;
+    for (let offset = 0; rows.size <= limit; offset += page) {
+      const answer = await ask(client, options, `${select.text} LIMIT ${page} OFFSET ${offset}`, select.placeholders);
+      mergeRows(rows, answer, select, isCount);
+      if (answer.length < page) break;
+    }
+    return [...rows.values()].slice(0, limit);
+  }
+
+  return {
+    name: 'store',
+    async write(frames) {
+      const batch = encode(frames);
+      if (batch.lines.length === 0) return batch.refused;
+      await ensure();
+      await writeLines(batch, 0, batch.lines.length);
+      return batch.refused;
+    },
+    async query(query) {
+      const stream = streams.get(query.stream);
+      const select = stream && selectOf(stream, query);
+      if (!select) return [];
+      await ensure();
+      return rowsOf(select, query.limit, query.buckets?.fn === 'count');
+    },
+    /** The retention policy does it. */
+    prune: async () => undefined,
+    async problem() {
+      try {
+        const { status } = await post.ping();
+        return status < 300 ? undefined : `InfluxDB answered ${status} to a ping`;
+      } catch (error) {
+        return (error as Error).message;
+      }
+    },
+    async close() {
+      post.close();
+    },
+  };
+
+  function unavailable(verdict: Verdict & { kind: 'retry' | 'stall' }): Unavailable {
+    if (verdict.kind === 'stall') return new Unavailable(`InfluxDB: ${verdict.message}`, { stalled: true });
+    const { message, retryAfterMs } = verdict;
+    return new Unavailable(`InfluxDB: ${message} (${database}.${retentionPolicy})`, {
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+  }
+}
+
+/** Never takes its only host out of service: who asks again wants to know how it is now. */
+const NO_BACKOFF = {
+  getDelay: () => 0,
+  next: () => NO_BACKOFF,
+  reset: () => NO_BACKOFF,
+};
+
+/** Our header identifies the hub, as a token has no other place. Without this the package would send `root:root`. */
+const NO_ROOT: object = { username: null };
+
+function createClient(options: InfluxOptions): InfluxDB {
+  const { protocol, hostname, port, pathname } = new URL(options.url);
+  return new InfluxDB({
+    database: options.database,
+    ...NO_ROOT,
+    pool: { maxRetries: 0, requestTimeout: options.timeoutMs, backoff: NO_BACKOFF },
+    hosts: [
+      {
+        protocol: protocol === 'https:' ? 'https' : 'http',
+        host: hostname,
+        port: Number(port || (protocol === 'https:' ? 443 : 80)),
+        path: pathname.replace(/\/$/, ''),
+        options: { headers: authorization(options) },
+      },
+    ],
+  });
+}
+
+/**
+ * Makes the database and its retention policy when they are missing. The policy becomes the default one in a database
+ * without data only: elsewhere that would change what others write and read. Not being allowed to do it is no error,
+ * for somebody may have done it already; the write will tell. Throws `Unavailable` when there is no answer.
+ */
+async function ensureDatabase(client: InfluxDB, options: InfluxOptions): Promise<void> {
+  const { database, retentionPolicy, retentionDays, log } = options;
+  const minutes = Math.round(retentionDays * 24 * 60);
+  try {
+    await client.createDatabase(database);
+    const policy = (await client.showRetentionPolicies(database)).find(({ name }) => name === retentionPolicy);
+    if (policy) return;
+    const isDefault = (await client.getMeasurements(database)).length === 0;
+    const duration = minutes === 0 ? 'INF' : `${Math.max(minutes, 60)}m`;
+    await client.createRetentionPolicy(retentionPolicy, { database, duration, replication: 1, isDefault });
+    log.info({ database, retentionPolicy, retentionDays }, 'made the retention policy in InfluxDB');
+  } catch (error) {
+    if (!wasAnswered(error as Error)) throw unanswered(error as Error);
+    log.warn({ database, retentionPolicy, error: (error as Error).message }, 'could not make the database in InfluxDB');
+  }
+}
+
+async function ask(
+  client: InfluxDB,
+  options: InfluxOptions,
+  text: string,
+  placeholders: Select['placeholders'],
+): Promise<InfluxRow[]> {
+  const { retentionPolicy } = options;
+  let answer: IResponse;
+  try {
+    answer = await client.queryRaw(text, { precision: 'u', retentionPolicy, placeholders });
+  } catch (error) {
+    throw unanswered(error as Error);
+  }
+  const result = answer.results[0];
+  if (result?.error) throw new Unavailable(`InfluxDB: ${result.error}`, { stalled: true });
+  return (result?.series?.[0]?.values ?? []) as unknown as InfluxRow[];
+}
+
+/** Whether InfluxDB itself said no, by a status below 500 or inside its answer. */
+function wasAnswered(error: Error): boolean {
+  return error.message.startsWith('Error from InfluxDB') || 'res' in error;
+}
+
+/** An answer is no cause to keep: the package ties the request to it, whose headers hold the credentials. */
+function unanswered(error: Error): Unavailable {
+  const stalled = wasAnswered(error);
+  return new Unavailable(`InfluxDB: ${error.message.trim()}`, { stalled, ...(!stalled && { cause: error }) });
+}

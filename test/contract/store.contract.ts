@@ -1,0 +1,280 @@
+/** What every telemetry store does, whatever is behind it. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Reading } from '../../hub/telemetry/reading.ts';
+import { AGGREGATES, type Aggregate, type Query, type Row, type TelemetryStore } from '../../hub/telemetry/store.ts';
+import { frameOf, T0 } from '../helpers/frames.ts';
+
+export interface Opened {
+  store: TelemetryStore;
+  close(): Promise<void>;
+}
+
+/** Each test uses devices of its own, so that one store serves all. */
+export function describeStore(name: string, open: () => Promise<Opened>): void {
+  describe(`the store ${name}`, () => {
+    let opened: Opened;
+    let store: TelemetryStore;
+    let devices = 0;
+
+    beforeAll(async () => {
+      opened = await open();
+      store = opened.store;
+    });
+    afterAll(() => opened?.close());
+
+    const newDevice = () => `device-${++devices}`;
+    const write = async (device: string, readings: Reading[], stream = 'probe') =>
+      expect(await store.write([frameOf(device, stream, readings)])).toEqual([]);
+    const ask = (device: string, query: Partial<Query> = {}): Promise<Row[]> =>
+      store.query({ device, stream: 'probe', from: T0, to: T0 + 1_000_000, limit: 1000, ...query });
+
+    it('gives back what was written, with its types', async () => {
+      const device = newDevice();
+      const reading = { ts: T0, level: 1, Level: 2.5, turns: 3, open: false, note: 'x', mode: 'b c' };
+      await write(device, [reading]);
+      expect(await ask(device)).toEqual([reading]);
+    });
+
+    it('keeps extreme numbers exactly', async () => {
+      const device = newDevice();
+      const levels = [5e-324, Number.MAX_VALUE, -Number.MAX_VALUE, 1e21, 0.1, 1 / 3, -273.15, 0];
+      const turns = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 0, -1, 1e15, 2 ** 31, 2 ** 52 + 1, 7];
+      const readings = levels.map((level, index) => ({ ts: T0 + index, level, turns: turns[index]! }));
+      await write(device, readings);
+      expect(await ask(device)).toEqual(readings);
+    });
+
+    it('keeps unusual strings exactly', async () => {
+      const device = newDevice();
+      const notes = [
+        '',
+        ' ',
+        '"',
+        "'; DROP SERIES FROM probe; --",
+        '\\',
+        '\\"',
+        '\\n',
+        'two\nlines\r\n',
+        '\t\u0000\u0007',
+        'a,b=c d',
+        'Größe 温度 😀',
+        '\\\\',
+        '"\\',
+        'x'.repeat(4096),
+        '$device',
+        '#',
+      ];
+      const readings = notes.map((note, index) => ({ ts: T0 + index, note }));
+      await write(device, readings);
+      expect(await ask(device)).toEqual(readings);
+    });
+
+    it('keeps every value of a tag, alone or with other fields', async () => {
+      const device = newDevice();
+      const modes = ['a', 'b c', 'd,e=f', 'g\\h', 'Größe'];
+      const readings = [
+        ...modes.map((mode, index) => ({ ts: T0 + index, mode })),
+        ...modes.map((mode, index) => ({ ts: T0 + 10 + index, level: index, mode })),
+      ];
+      await write(device, readings);
+      expect(await ask(device)).toEqual(readings);
+      expect(await ask(device, { fields: ['mode'] })).toEqual(readings.map(({ ts, mode }) => ({ ts, mode })));
+    });
+
+    it('tells microseconds apart', async () => {
+      const device = newDevice();
+      const readings = [0, 0.001, 0.002, 0.999, 1].map((part, index) => ({ ts: T0 + part, turns: index }));
+      await write(device, readings);
+      expect(await ask(device)).toEqual(readings);
+      expect(await ask(device, { from: T0 + 0.001, to: T0 + 0.999 })).toEqual(readings.slice(1, 3));
+    });
+
+    it('tells devices apart whatever they are called', async () => {
+      const names = ['a', 'A', 'a.b', 'a b', 'a,b', 'a=b', 'a"b', "a'b", 'a\\b', "x' OR device = 'a", 'ä'];
+      const frames = names.map((device, turns) => frameOf(device, 'probe', [{ ts: T0, turns }]));
+      expect(await store.write(frames)).toEqual([]);
+      for (const [turns, device] of names.entries()) expect(await ask(device)).toEqual([{ ts: T0, turns }]);
+    });
+
+    it('takes the start of a range and leaves its end', async () => {
+      const device = newDevice();
+      await write(
+        device,
+        [1, 2, 3, 4].map((turns) => ({ ts: T0 + turns, turns })),
+      );
+      expect(await ask(device, { from: T0 + 2, to: T0 + 4 })).toEqual([
+        { ts: T0 + 2, turns: 2 },
+        { ts: T0 + 3, turns: 3 },
+      ]);
+    });
+
+    it('answers with the oldest or the newest readings up to the limit', async () => {
+      const device = newDevice();
+      await write(
+        device,
+        [3, 1, 4, 2].map((turns) => ({ ts: T0 + turns, turns })),
+      );
+      const turns = async (query: Partial<Query>) => (await ask(device, query)).map((row) => row.turns);
+      expect(await turns({ limit: 2 })).toEqual([1, 2]);
+      expect(await turns({ limit: 2, descending: true })).toEqual([4, 3]);
+      expect(await turns({ limit: 4 })).toEqual([1, 2, 3, 4]);
+    });
+
+    it('answers with the fields asked for, and leaves out readings that have none of them', async () => {
+      const device = newDevice();
+      await write(device, [
+        { ts: T0, level: 1, turns: 1 },
+        { ts: T0 + 1, turns: 2 },
+        { ts: T0 + 2, Level: 3 },
+      ]);
+      expect(await ask(device, { fields: ['level', 'Level'] })).toEqual([
+        { ts: T0, level: 1 },
+        { ts: T0 + 2, Level: 3 },
+      ]);
+      expect(await ask(device, { fields: ['note'] })).toEqual([]);
+    });
+
+    it('knows nothing of a device or stream without readings', async () => {
+      expect(await ask(newDevice())).toEqual([]);
+      expect(await ask(newDevice(), { stream: 'power' })).toEqual([]);
+      expect(await ask(newDevice(), { stream: 'nothing' })).toEqual([]);
+    });
+
+    it('changes nothing when the same readings are written again', async () => {
+      const device = newDevice();
+      const readings = [1, 2, 3].map((turns) => ({ ts: T0 + turns, turns, open: true, note: 'n', mode: 'a' }));
+      await write(device, readings);
+      await write(device, readings);
+      await write(device, readings.slice(1));
+      expect(await ask(device)).toEqual(readings);
+    });
+
+    it('merges readings of one time, the later field wins, in one batch and in two', async () => {
+      const device = newDevice();
+      await write(device, [
+        { ts: T0, level: 1, note: 'old' },
+        { ts: T0, level: 2, turns: 5 },
+      ]);
+      await write(device, [{ ts: T0, note: 'new', open: true }]);
+      expect(await ask(device)).toEqual([{ ts: T0, level: 2, turns: 5, note: 'new', open: true }]);
+    });
+
+    it('merges readings of one time of which one has a tag, without breaking the limit', async () => {
+      const device = newDevice();
+      for (const ts of [T0, T0 + 1, T0 + 2])
+        await write(device, [
+          { ts, level: 1 },
+          { ts, mode: 'a' },
+        ]);
+      const merged = [T0, T0 + 1, T0 + 2].map((ts) => ({ ts, level: 1, mode: 'a' }));
+      expect(await ask(device)).toEqual(merged);
+      expect(await ask(device, { limit: 2 })).toEqual(merged.slice(0, 2));
+      expect(await ask(device, { limit: 1, descending: true })).toEqual(merged.slice(2));
+    });
+
+    it('takes many frames of many devices and streams in one batch', async () => {
+      const [one, two] = [newDevice(), newDevice()];
+      const frames = Array.from({ length: 200 }, (_, index) => [
+        frameOf(index % 2 ? one : two, 'probe', [{ ts: T0 + index, turns: index }]),
+        frameOf(index % 2 ? one : two, 'environment', [{ ts: T0 + index, temperature: index / 10 }]),
+      ]).flat();
+      expect(await store.write(frames)).toEqual([]);
+      expect(await ask(one)).toHaveLength(100);
+      expect(await ask(two, { stream: 'environment', limit: 1, descending: true })).toEqual([
+        { ts: T0 + 198, temperature: 19.8 },
+      ]);
+      expect(await store.write([])).toEqual([]);
+      expect(await store.write([frameOf(one, 'probe', [])])).toEqual([]);
+    });
+
+    describe('over windows of time', () => {
+      const device = 'windows';
+      beforeAll(() =>
+        write(device, [
+          { ts: T0 + 100, level: 1, turns: 1, open: true, note: 'a', mode: 'a' },
+          { ts: T0 + 900, level: 4, turns: 2, note: 'b' },
+          { ts: T0 + 1000, level: 8, open: false },
+          { ts: T0 + 3500, turns: 7, mode: 'b c' },
+        ]),
+      );
+      const EXPECTED: Record<Aggregate, Row[]> = {
+        mean: [
+          { ts: T0, level: 2.5, turns: 1.5 },
+          { ts: T0 + 1000, level: 8 },
+          { ts: T0 + 3000, turns: 7 },
+        ],
+        min: [
+          { ts: T0, level: 1, turns: 1 },
+          { ts: T0 + 1000, level: 8 },
+          { ts: T0 + 3000, turns: 7 },
+        ],
+        max: [
+          { ts: T0, level: 4, turns: 2 },
+          { ts: T0 + 1000, level: 8 },
+          { ts: T0 + 3000, turns: 7 },
+        ],
+        last: [
+          { ts: T0, level: 4, turns: 2, open: true, note: 'b', mode: 'a' },
+          { ts: T0 + 1000, level: 8, open: false },
+          { ts: T0 + 3000, turns: 7, mode: 'b c' },
+        ],
+        count: [
+          { ts: T0, level: 2, turns: 2, open: 1, note: 2, mode: 1 },
+          { ts: T0 + 1000, level: 1, open: 1 },
+          { ts: T0 + 3000, turns: 1, mode: 1 },
+        ],
+      };
+      const buckets = (fn: Aggregate, query: Partial<Query> = {}) =>
+        ask(device, { buckets: { everyMs: 1000, fn }, ...query });
+
+      it.each(AGGREGATES)('gives the %s of each window that holds something', async (fn) => {
+        expect(await buckets(fn)).toEqual(EXPECTED[fn]);
+      });
+
+      it.each(AGGREGATES)('gives the newest windows of %s first, up to the limit', async (fn) => {
+        const expected = EXPECTED[fn].toReversed().slice(0, 2);
+        expect(await buckets(fn, { descending: true, limit: 2 })).toEqual(expected);
+        expect(await buckets(fn, { limit: 2 })).toEqual(EXPECTED[fn].slice(0, 2));
+      });
+
+      it('counts only what lies in the range, in windows aligned to the epoch', async () => {
+        expect(await buckets('count', { from: T0 + 500, fields: ['level'] })).toEqual([
+          { ts: T0, level: 1 },
+          { ts: T0 + 1000, level: 1 },
+        ]);
+      });
+
+      it('has no mean of what is no number', async () => {
+        expect(await buckets('mean', { fields: ['note', 'open', 'mode'] })).toEqual([]);
+      });
+    });
+
+    it('refuses what does not fit the schema any more, and takes everything else', async () => {
+      const device = newDevice();
+      const frame = frameOf(device, 'probe', [
+        { ts: T0, turns: 1 },
+        { ts: T0 + 1, turns: 1.5 },
+        { ts: T0 + 2, gone: 1 },
+        { ts: T0 + 3 },
+        { ts: T0 + 4, mode: 1 },
+        { ts: T0 + 5, turns: 2 },
+      ]);
+      const stray = frameOf(device, 'gone', [{ ts: T0, level: 1 }]);
+      const refused = await store.write([frame, stray]);
+      expect(refused.map(({ reading }) => reading)).toEqual([stray.readings[0], ...frame.readings.slice(1, 5)]);
+      expect(refused.map((one) => one.message)).toEqual([
+        'the hub has no stream "gone" any more',
+        'the field "turns" must be of type integer',
+        'the stream "probe" has no field "gone" any more',
+        'the reading has no field',
+        'the field "mode" must be of type string',
+      ]);
+      expect(refused[0]!.frame).toBe(stray);
+      expect(await ask(device)).toEqual([frame.readings[0], frame.readings[5]]);
+    });
+
+    it('has no problem', async () => {
+      expect(await store.problem()).toBeUndefined();
+    });
+  });
+}

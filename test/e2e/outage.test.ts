@@ -1,0 +1,57 @@
+/** InfluxDB away for a while: acks go on, nothing is lost, the lag shows, and it catches up. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
+import { ledgerDevice } from '../helpers/ledger.ts';
+
+let influxd: Influxd;
+let hub: TestHub;
+
+beforeAll(async () => {
+  influxd = await startInfluxd();
+  hub = await startTestHub({ HUB_STORE__KIND: 'influx', HUB_STORE__URL: influxd.url, HUB_STORE__TIMEOUT_MS: '1000' });
+});
+
+afterAll(async () => {
+  await hub.dispose();
+  await influxd.remove();
+});
+
+const storeStatus = async () => {
+  const { sinks } = await hub.call<{ sinks: { name: string; state: string; lagFrames: number }[] }>(
+    'GET',
+    '/v1/status',
+  );
+  return sinks.find(({ name }) => name === 'store')!;
+};
+const countOf = async (device: string) => {
+  const rows = await influxd.query(`SELECT count(light) FROM environment WHERE device = '${device}'`, 'telemetry');
+  return rows[0]?.values[0]?.[1];
+};
+
+it.each([
+  ['stopped', () => influxd.stop(), () => influxd.start()],
+  ['killed', () => influxd.kill(), () => influxd.start()],
+  ['paused', async () => influxd.pause(), async () => influxd.resume()],
+])('acknowledges on while InfluxDB is %s, shows the lag, and catches up', async (how, down, up) => {
+  const device = await ledgerDevice(hub, `d-${how}`, Date.now() - 3_600_000);
+  const send = async (frames: number) => {
+    for (let frame = 0; frame < frames; frame++) device.sendFrame(10);
+    await device.settled(10_000);
+  };
+  await send(20);
+  await expect.poll(() => countOf(device.id), { timeout: 10_000 }).toBe(200);
+  await down();
+  await send(50);
+  await expect.poll(async () => (await storeStatus()).state, { timeout: 10_000 }).toBe('retrying');
+  expect((await storeStatus()).lagFrames).toBeGreaterThanOrEqual(50);
+  expect((await fetch(`${hub.api}/readyz`)).status).toBe(200);
+  const metrics = await (
+    await fetch(`${hub.api}/metrics`, { headers: { authorization: `Bearer ${hub.adminToken}` } })
+  ).text();
+  expect(Number(/hub_sink_lag_frames\{sink="store"\} (\d+)/.exec(metrics)?.[1])).toBeGreaterThanOrEqual(50);
+  await up();
+  await expect.poll(() => countOf(device.id), { timeout: 60_000, interval: 200 }).toBe(700);
+  await expect.poll(async () => (await storeStatus()).lagFrames, { timeout: 10_000 }).toBe(0);
+  await device.stop();
+});

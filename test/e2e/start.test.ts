@@ -1,0 +1,175 @@
+/** Starting and stopping the program as a person does. */
+import { execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { connectRaw, refusal } from '../helpers/raw-device.ts';
+
+let hub: TestHub | undefined;
+const folders: string[] = [];
+
+afterEach(async () => {
+  await hub?.dispose();
+  hub = undefined;
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'hub-start-'));
+  folders.push(made);
+  return made;
+}
+
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['hub/main.ts', ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+      resolve({ code: error ? (error.code as unknown as number) : 0, stdout, stderr }),
+    );
+  });
+}
+
+describe('hub start', () => {
+  it('is ready when it says so, keeps its secrets to itself, and drains on SIGTERM with exit 0', async () => {
+    hub = await startTestHub();
+    expect(await (await fetch(`${hub.api}/readyz`)).json()).toEqual({ ready: true });
+    expect(statSync(join(hub.dataDir, 'admin.token')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(hub.dataDir, 'tls/key.pem')).mode & 0o777).toBe(0o600);
+    const device = await connectRaw(hub, { token: await hub.addDevice('d1') });
+    device.say({ type: 'telemetry', seq: 1, stream: 'environment', readings: [{ light: 5 }] });
+    const stopped = hub.stop();
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    expect(await device.closed).toBe(1001);
+    expect(await stopped).toBe(0);
+  });
+
+  it('keeps devices, tokens, certificate and telemetry over a restart', async () => {
+    hub = await startTestHub();
+    const token = await hub.addDevice('d1');
+    const before = { admin: hub.adminToken, ca: hub.ca };
+    const device = await connectRaw(hub, { token });
+    device.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ power: 5 }] });
+    await device.next();
+    await hub.stop();
+    await hub.start();
+    expect({ admin: hub.adminToken, ca: hub.ca }).toEqual(before);
+    (await connectRaw(hub, { token })).close();
+    const { rows } = await hub.call<{ rows: unknown[] }>('GET', '/v1/devices/d1/telemetry?stream=power&from=-1h');
+    expect(rows).toMatchObject([{ power: 5 }]);
+  });
+
+  it('exits at once at the second signal', async () => {
+    hub = await startTestHub();
+    const gone = new Promise((resolve) => {
+      const timer = setInterval(() => {
+        try {
+          process.kill(hub!.pid, 0);
+        } catch {
+          clearInterval(timer);
+          resolve(true);
+        }
+      }, 20);
+    });
+    process.kill(hub.pid, 'SIGTERM');
+    process.kill(hub.pid, 'SIGINT');
+    expect(await gone).toBe(true);
+  });
+
+  it('says by which option a taken port can be moved, and exits 1', async () => {
+    hub = await startTestHub();
+    const { port } = new URL(hub.api);
+    const second = await run(['start', '--data', folder()], { HUB_API__PORT: port, HUB_GATEWAY__PORT: '0' });
+    expect(second.code).toBe(1);
+    expect(second.stderr).toContain(
+      `Port ${port} is taken by another program. Choose another with api.port or HUB_API__PORT.`,
+    );
+    expect(second.stderr).not.toContain('    at ');
+  });
+
+  it('refuses a data folder that another hub is using', async () => {
+    hub = await startTestHub();
+    const second = await run(['start', '--data', hub.dataDir], { HUB_API__PORT: '0', HUB_GATEWAY__PORT: '0' });
+    expect(second.code).toBe(75);
+    expect(second.stderr).toContain(String(hub.pid));
+    expect(second.stderr).not.toContain('    at ');
+  });
+
+  it('makes a stream of each file in the user’s own folder', async () => {
+    const dir = folder();
+    mkdirSync(join(dir, 'telemetry'));
+    const schema = {
+      type: 'object',
+      additionalProperties: false,
+      properties: { rain: { type: 'number', unit: 'mm' } },
+    };
+    writeFileSync(join(dir, 'telemetry/weather.json'), JSON.stringify(schema));
+    hub = await startTestHub({ HUB_SCHEMAS__DIR: dir });
+    const device = await connectRaw(hub, { token: await hub.addDevice('d1') });
+    device.say({ type: 'telemetry', seq: 1, stream: 'weather', readings: [{ rain: 2 }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    device.close();
+  });
+
+  it('refuses a schema that InfluxDB could not hold, by file, path and reason, with exit 78', async () => {
+    const dir = folder();
+    mkdirSync(join(dir, 'telemetry'));
+    writeFileSync(
+      join(dir, 'telemetry/bad.json'),
+      '{"type":"object","additionalProperties":false,"properties":{"time":{"type":"array"}}}',
+    );
+    const ended = await run(['start', '--data', folder()], { HUB_SCHEMAS__DIR: dir });
+    expect(ended.code).toBe(78);
+    expect(ended.stderr).toContain('telemetry/bad.json: /properties/time: "time" is a reserved word');
+    expect(ended.stderr).toContain('telemetry/bad.json: /properties/time/type: must be one of number');
+  });
+});
+
+describe('hub config', () => {
+  it('checks, shows with masked secrets, and documents every option', async () => {
+    const file = join(folder(), 'hub.yaml');
+    writeFileSync(file, 'store:\n  kind: influx\n  password: hunter2\n');
+    expect(await run(['config', 'check', '--config', file])).toMatchObject({ code: 0 });
+    const shown = await run(['config', 'show', '--config', file], { HUB_GATEWAY__PORT: '9000' });
+    expect(shown.stdout).toContain('port: 9000');
+    expect(shown.stdout).not.toContain('hunter2');
+    expect((await run(['config', 'docs'])).stdout).toContain('HUB_GATEWAY__TLS__CERT_FILE');
+  });
+
+  it('exits 78 and lists the mistakes with file and line', async () => {
+    const file = join(folder(), 'hub.yaml');
+    writeFileSync(file, 'gateway:\n  prot: 1\n');
+    const ended = await run(['start', '--config', file, '--data', folder()]);
+    expect(ended).toMatchObject({ code: 78 });
+    expect(ended.stderr).toContain(`${file}:2:3: gateway.prot is not a known field`);
+    expect((await run(['start', '--config', '/nowhere.yaml'])).code).toBe(78);
+  });
+});
+
+describe('npm run demo', () => {
+  it('ends by itself with a summary, and everything acknowledged', async () => {
+    const demo = spawn(process.execPath, ['demo/main.ts', '--for', '5s'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [demo.stdout, demo.stderr]) stream.on('data', (chunk) => (output += chunk));
+    const code = await new Promise((resolve) => demo.once('exit', resolve));
+    expect(output).toMatch(/20 devices sent [\d,]+ readings/);
+    expect(output).toContain('0 rejected, 0 pending');
+    expect(code, output).toBe(0);
+  });
+});
+
+it('the throttle of failed tokens never locks out a good one', async () => {
+  hub = await startTestHub({ HUB_LIMITS__FAILED_ATTEMPTS_PER_MINUTE: '5' });
+  const token = await hub.addDevice('d1');
+  for (let attempt = 0; attempt < 5; attempt++) expect((await refusal(hub, { token: 'bad' })).status).toBe(401);
+  const refused = await refusal(hub, { token: 'bad' });
+  expect(refused.status).toBe(429);
+  expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+  (await connectRaw(hub, { token })).close();
+});

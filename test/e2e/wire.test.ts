@@ -1,0 +1,219 @@
+/** The wire of docs/protocol.md against a running hub: every right thing, and every wrong one. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
+
+let hub: TestHub;
+let token: string;
+/** A device that goes on while others misbehave. */
+let witness: RawDevice;
+let witnessSeq = 0;
+let ids = 0;
+
+beforeAll(async () => {
+  hub = await startTestHub();
+  token = await hub.addDevice('d1');
+  witness = await connectRaw(hub, { token: await hub.addDevice('witness') });
+});
+
+afterAll(async () => {
+  await hub.dispose();
+});
+
+const reading = (fields: object = { temperature: 21.4 }) => ({ ts: Date.now(), ...fields });
+const telemetry = (seq: number, ...readings: unknown[]) => ({
+  type: 'telemetry',
+  seq,
+  stream: 'environment',
+  readings,
+});
+
+async function freshDevice(): Promise<RawDevice> {
+  return connectRaw(hub, { token: await hub.addDevice(`fresh-${++ids}`) });
+}
+
+/** Nothing else is disturbed: the witness still gets its ack on the same socket. */
+async function expectCalm(): Promise<void> {
+  witness.say(telemetry(++witnessSeq, reading()));
+  expect(await witness.next()).toEqual({ type: 'ack', seq: witnessSeq });
+}
+
+describe('at the door', () => {
+  it('lets a device in with the header, and with the bearer subprotocol, which is never echoed', async () => {
+    const byHeader = await connectRaw(hub, { token });
+    const byProtocol = await connectRaw(hub, { protocols: ['telemetry-hub.v1', `bearer.${token}`] });
+    expect(byProtocol.ws.protocol).toBe('telemetry-hub.v1');
+    expect(await byHeader.closed).toBe(4500);
+    byProtocol.close();
+  });
+
+  it.each([
+    ['no token', {}, 401, 'token-missing'],
+    ['garbage', { token: 'thd_garbage' }, 401, 'token-invalid'],
+    ['a token in the query string', { path: '/v1/device?token=thd_x' }, 400, 'token-in-query'],
+    ['another subprotocol', { token: 'x', protocols: ['mqtt'] }, 426, 'subprotocol'],
+    ['no subprotocol', { token: 'x', protocols: [] }, 426, 'subprotocol'],
+    ['a strange Origin', { token: 'x', headers: { origin: 'https://evil.example' } }, 403, 'origin'],
+    ['another path', { token: 'x', path: '/v2/device' }, 404, 'not-found'],
+  ])('refuses %s with a problem document', async (_, options, status, code) => {
+    const refused = await refusal(hub, options);
+    expect(refused).toMatchObject({
+      status,
+      problem: { status, code, title: expect.any(String), type: 'about:blank' },
+    });
+    expect(refused.headers['content-type']).toBe('application/problem+json');
+    if (status === 401) expect(refused.headers['www-authenticate']).toContain('Bearer');
+    await expectCalm();
+  });
+
+  it('ends the socket of a revoked, disabled or removed device at once, and refuses it afterwards', async () => {
+    for (const [method, path, body, close, status] of [
+      ['DELETE', '/tokens', undefined, 4502, 401],
+      ['PATCH', '', { enabled: false }, 4503, 403],
+      ['DELETE', '', undefined, 4503, 401],
+    ] as const) {
+      const id = `doomed-${++ids}`;
+      const doomed = await hub.addDevice(id);
+      const device = await connectRaw(hub, { token: doomed });
+      await hub.call(method, `/v1/devices/${id}${path}`, body);
+      expect(await device.closed).toBe(close);
+      expect((await refusal(hub, { token: doomed })).status).toBe(status);
+    }
+    await expectCalm();
+  });
+
+  it('answers plain HTTP on the device port with 426', async () => {
+    const { status } = await new Promise<{ status: number }>((resolve, reject) => {
+      import('node:https').then(({ get }) =>
+        get(hub.gateway.replace('wss:', 'https:'), { ca: hub.ca }, (response) => {
+          response.resume();
+          resolve({ status: response.statusCode ?? 0 });
+        }).on('error', reject),
+      );
+    });
+    expect(status).toBe(426);
+  });
+});
+
+describe('telemetry', () => {
+  it('is acknowledged, and can be read back through the API', async () => {
+    const device = await connectRaw(hub, { token });
+    const ts = Date.now() - 5.25;
+    device.say({ type: 'hello', epoch: 'e1' });
+    expect(await device.next()).toMatchObject({
+      type: 'welcome',
+      resume: 0,
+      limits: { window: 256, frameBytes: 131_072 },
+    });
+    device.say(telemetry(1, { ts, temperature: 21.5, occupied: true }));
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    await expect
+      .poll(
+        async () =>
+          (await hub.call<{ rows: unknown[] }>('GET', '/v1/devices/d1/telemetry?stream=environment&from=-1h')).rows,
+      )
+      .toEqual([{ ts, temperature: 21.5, occupied: true }]);
+    device.close();
+  });
+
+  it.each([
+    ['an unknown field', { colour: 3 }, '/colour', 'additionalProperties'],
+    ['a value out of range', { temperature: 200 }, '/temperature', 'maximum'],
+    ['NaN as text', { temperature: 'NaN' }, '/temperature', 'type'],
+    ['null for a number', { temperature: null }, '/temperature', 'type'],
+    ['a clock a year ahead', { ts: Date.now() + 31_536_000_000, temperature: 1 }, '/ts', 'clock'],
+    ['no field', {}, '', 'minProperties'],
+  ])('rejects %s by index and path, stores the rest, and acknowledges', async (_, bad, path, code) => {
+    const device = await freshDevice();
+    device.say(telemetry(1, reading(), reading(bad)));
+    expect(await device.next()).toMatchObject({ type: 'reject', seq: 1, errors: [{ index: 1, path, code }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    device.close();
+  });
+
+  it('rejects numbers that are not finite, and __proto__ as a field', async () => {
+    const device = await freshDevice();
+    device.sendRaw('{"type":"telemetry","seq":1,"stream":"environment","readings":[{"temperature":1e999}]}');
+    expect(await device.next()).toMatchObject({ type: 'reject', errors: [{ index: 0, path: '/temperature' }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    device.sendRaw('{"type":"telemetry","seq":2,"stream":"environment","readings":[{"__proto__":{"light":1}}]}');
+    expect(await device.next()).toMatchObject({ type: 'reject', errors: [{ index: 0, path: '/__proto__' }] });
+    device.close();
+    await expectCalm();
+  });
+
+  it('rejects a frame of an unknown stream as a whole, keeps it in quarantine, and goes on', async () => {
+    const device = await freshDevice();
+    device.say({ type: 'telemetry', seq: 1, stream: 'weather', readings: [{ rain: 1 }] });
+    expect(await device.next()).toMatchObject({
+      type: 'reject',
+      seq: 1,
+      errors: [{ path: '/stream', code: 'stream' }],
+    });
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    device.close();
+    const id = `fresh-${ids}`;
+    await expect
+      .poll(async () => JSON.stringify(await hub.call('GET', `/v1/quarantine?device=${id}`)))
+      .toContain('"reading":{"rain":1}');
+  });
+
+  it.each([
+    ['not JSON', 'not-json', '{"type":'],
+    ['a bare NaN', 'not-json', '{"type":"telemetry","seq":1,"stream":"environment","readings":[{"temperature":NaN}]}'],
+    ['an array', 'not-json', '[1]'],
+    ['an unknown type', 'unknown-type', '{"type":"greeting"}'],
+    ['JSON nested 5,000 deep', 'too-deep', `{"type":"telemetry","x":${'['.repeat(5000)}${']'.repeat(5000)}}`],
+    ['a frame without readings', 'invalid-frame', '{"type":"telemetry","seq":1,"stream":"environment"}'],
+    ['the result of no command', 'unknown-command', '{"type":"result","id":"x","ok":true}'],
+  ])('answers %s with error %s on an open socket', async (_, code, text) => {
+    const device = await freshDevice();
+    device.sendRaw(text);
+    expect(await device.next()).toMatchObject({ type: 'error', code, temporary: false });
+    device.say(telemetry(1, reading()));
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    device.close();
+  });
+
+  it.each([
+    ['a frame that is too big', 1009, (device: RawDevice) => device.sendRaw('x'.repeat(140_000))],
+    ['a binary frame', 1003, (device: RawDevice) => device.sendRaw(Buffer.from('{}'), { binary: true })],
+    ['invalid UTF-8', 1007, (device: RawDevice) => device.sendRaw(Buffer.from([0xff, 0xfe]), { binary: false })],
+  ])('closes the socket on %s with %i', async (_, code, misbehave) => {
+    const device = await freshDevice();
+    misbehave(device);
+    expect(await device.closed).toBe(code);
+    await expectCalm();
+  });
+
+  it('resumes an epoch after a reconnect and stores a repeated frame once', async () => {
+    const own = await hub.addDevice('resumer');
+    const first = await connectRaw(hub, { token: own });
+    first.say({ type: 'hello', epoch: 'e' });
+    await first.next();
+    first.say(telemetry(1, { light: 1 }));
+    expect(await first.next()).toEqual({ type: 'ack', seq: 1 });
+    first.close();
+    const second = await connectRaw(hub, { token: own });
+    second.say({ type: 'hello', epoch: 'e' });
+    expect(await second.next()).toMatchObject({ type: 'welcome', resume: 1 });
+    second.say(telemetry(1, { light: 1 }));
+    expect(await second.next()).toEqual({ type: 'ack', seq: 1 });
+    await expect
+      .poll(
+        async () =>
+          (await hub.call<{ rows: unknown[] }>('GET', '/v1/devices/resumer/telemetry?stream=environment&from=-1h'))
+            .rows,
+      )
+      .toHaveLength(1);
+    second.close();
+  });
+});
+
+describe('the hub itself', () => {
+  it('lived through all of it in one process, without a word of alarm or a token in its log', async () => {
+    await expectCalm();
+    expect(hub.log()).not.toContain('"level":50');
+    expect(hub.log()).not.toMatch(/th[do]_[A-Za-z0-9]{12}_/);
+  });
+});

@@ -1,0 +1,123 @@
+/** Starts the real hub as a child process on free ports, with its own data folder, and ends it by its pid. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+export interface TestHub {
+  readonly api: string;
+  readonly gateway: string;
+  readonly dataDir: string;
+  readonly adminToken: string;
+  readonly pid: number;
+  /** PEM text of the certificate that its devices see. */
+  readonly ca: string;
+  /** Everything it logged since it was made, over restarts. */
+  log(): string;
+  /** Asks the operator API; the body is JSON both ways. */
+  call<T>(method: string, path: string, body?: unknown): Promise<T>;
+  /** Makes a device and gives its token. */
+  addDevice(id: string): Promise<string>;
+  start(): Promise<void>;
+  /** SIGTERM; resolves to the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Ends it and removes its folder. */
+  dispose(): Promise<void>;
+}
+
+const START_MS = 20_000;
+
+/** A hub with embedded defaults and the options of `env` (HUB_…). Ports stay the same over restarts. */
+export async function startTestHub(env: Record<string, string> = {}): Promise<TestHub> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'hub-test-'));
+  let child: ChildProcess | undefined;
+  let log = '';
+  let address = { api: '', gateway: '' };
+  let ports: Record<string, string> = { HUB_GATEWAY__PORT: '0', HUB_API__PORT: '0' };
+
+  async function start(): Promise<void> {
+    const options = { cwd: ROOT, env: { ...cleanEnv(), HUB_LOG__LEVEL: 'debug', ...ports, ...env } };
+    rmSync(join(dataDir, 'hub.json'), { force: true });
+    const started = spawn(
+      process.execPath,
+      ['hub/main.ts', 'start', '--config', 'config/hub.yaml', '--data', dataDir],
+      {
+        ...options,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    child = started;
+    started.stderr.on('data', (chunk) => (log += chunk));
+    started.stdout.on('data', (chunk) => (log += chunk));
+    address = await untilReady(started);
+    ports = { HUB_GATEWAY__PORT: new URL(address.gateway).port, HUB_API__PORT: new URL(address.api).port };
+  }
+
+  async function untilReady(started: ChildProcess) {
+    const file = join(dataDir, 'hub.json');
+    const until = Date.now() + START_MS;
+    while (started.exitCode === null && Date.now() < until) {
+      const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+      if (text.endsWith('\n')) return JSON.parse(text);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`the hub did not start:\n${log}`);
+  }
+
+  async function end(signal: NodeJS.Signals): Promise<number | null> {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const gone = new Promise<number | null>((resolve) => child!.once('exit', resolve));
+    child.kill(signal);
+    return gone;
+  }
+
+  const readToken = () => readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
+
+  async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const headers: Record<string, string> = { authorization: `Bearer ${readToken()}` };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const init = body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) };
+    const response = await fetch(address.api + path, init);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text === '' ? undefined : JSON.parse(text)) as T;
+  }
+
+  await start();
+  return {
+    get api() {
+      return address.api;
+    },
+    get gateway() {
+      return address.gateway;
+    },
+    get adminToken() {
+      return readToken();
+    },
+    get pid() {
+      return child!.pid!;
+    },
+    get ca() {
+      return readFileSync(join(dataDir, 'tls/cert.pem'), 'utf8');
+    },
+    dataDir,
+    log: () => log,
+    call,
+    addDevice: async (id) => (await call<{ token: string }>('POST', '/v1/devices', { id })).token,
+    start,
+    stop: () => end('SIGTERM'),
+    kill: async () => void (await end('SIGKILL')),
+    async dispose() {
+      await end('SIGKILL');
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HUB_')));
+}
