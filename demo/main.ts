@@ -40,17 +40,6 @@ const STOP_MS = 40_000;
 const LOOK_MS = 500;
 const PLAIN_EVERY_MS = 2_000;
 
-const { for: forMs } = new Command('npm run demo --')
-  .description('A working hub with twenty simulated devices and a live view. Ctrl-C drains it and ends.')
-  .option('--for <time>', 'end by itself after this time, such as 10s or 2m', duration)
-  .parse()
-  .opts<{ for?: number }>();
-
-process.exitCode = await demo().catch((error: Error) => {
-  process.stderr.write(`The demo cannot run: ${error.message}\n`);
-  return 1;
-});
-
 async function demo(): Promise<number> {
   const dataDir = await mkdtemp(join(tmpdir(), 'telemetry-hub-demo-'));
   const stop = Promise.withResolvers<void>();
@@ -235,3 +224,14 @@ function duration(text: string): number {
   if (!match) throw new InvalidArgumentError('It is a number with s or m, such as 10s.');
   return Number(match[1]) * (match[2] === 's' ? 1_000 : 60_000);
 }
+
+const { for: forMs } = new Command('npm run demo --')
+  .description('A working hub with twenty simulated devices and a live view. Ctrl-C drains it and ends.')
+  .option('--for <time>', 'end by itself after this time, such as 10s or 2m', duration)
+  .parse()
+  .opts<{ for?: number }>();
+
+process.exitCode = await demo().catch((error: Error) => {
+  process.stderr.write(`The demo cannot run: ${error.message}\n`);
+  return 1;
+});

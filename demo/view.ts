@@ -59,7 +59,8 @@ export type Units = (stream: string, field: string) => string;
 
 function ageOf(ts: number): string {
   const seconds = Math.max(0, (Date.now() - ts) / 1000);
-  return pc.dim(seconds < 100 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(0)} min`);
+  if (seconds < 100) return pc.dim(`${seconds.toFixed(0)} s`);
+  return pc.dim(seconds < 6_000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3_600).toFixed(0)} h`);
 }
 
 function valuesOf({ device: _, stream, ts: __, ...fields }: LastReading, units: Units): string {

@@ -38,7 +38,6 @@ export class Sequence implements FrameOwner {
   }
 
   durable(seq: number): void {
-    if (this.waitingFor !== undefined && seq >= this.waitingFor) return;
     this.durableSeq = seq;
     if (!this.waitsForStore) this.#ack(seq);
   }

@@ -66,7 +66,8 @@ export function createReader(files: Files, segments: Segments): Reader {
       for await (const block of scanBlocks(file, start, bytes, onDamage)) {
         if (block.header.base >= limit) break;
         weight += take(block, segment, batch, maxReadings - weight);
-        if (weight >= maxReadings) return;
+        // Behind the last offset of a segment may lie what is left of a write that failed.
+        if (weight >= maxReadings || batch.next >= limit) return;
       }
       batch.next = limit;
     } finally {

@@ -1,6 +1,6 @@
 /** What the journal does before it takes the first frame: finds its segments, cuts a torn tail, restores what is held. */
 import { UserError } from '../kit/errors.ts';
-import { type Files, type OpenFile, TEMPORARY } from './files.ts';
+import { type Files, type OpenFile, TEMPORARY, writeFully } from './files.ts';
 import type { Held, Offset } from './journal.ts';
 import { foldHeld, isVersionKnown, SEGMENT_HEADER_BYTES } from './journal-format.ts';
 import { readCheckpoint, readSegmentHeader, scanBlocks } from './journal-scan.ts';
@@ -36,8 +36,9 @@ export async function recover(files: Files, folder: string, log: JournalLog, now
   for (const segment of list.slice(from)) {
     const file = await files.open(segment.path, 'update');
     const isLast = segment === list.at(-1);
-    next = Math.max(next, segment.base, await replay(segments, segment, file, held));
-    if (isLast) await cutTail(file, segment);
+    const found = await replay(segments, segment, file, held);
+    next = Math.max(next, segment.base, found.next);
+    if (isLast) await makeDurable(file, segment, found.lastBlock);
     // A segment that cannot tell what was held before it is not continued: the next one gets an intact checkpoint.
     if (isLast && checkpoint?.from === list.length - 1) last = { segment, file };
     else await file.close();
@@ -85,13 +86,14 @@ async function latestCheckpoint(files: Files, segments: Segments) {
   return undefined;
 }
 
-/** Follows the blocks of a segment; resolves to the offset after the last frame and shortens `bytes` to its block. */
-async function replay(segments: Segments, segment: Segment, file: OpenFile, held: Map<string, Held>): Promise<Offset> {
+/** Follows the blocks of a segment to the last one and the offset after it; shortens `bytes` to the end of that block. */
+async function replay(segments: Segments, segment: Segment, file: OpenFile, held: Map<string, Held>) {
   const following = segments.after(segment);
   const limit = following?.base ?? Number.POSITIVE_INFINITY;
   const end = segment.bytes;
   let next = segment.base;
   let goodEnd = segment.dataAt;
+  let lastBlock: Buffer = Buffer.alloc(0);
   const onDamage = (from: number, to: number) =>
     to === end && !following
       ? segments.report(segment, file, from, to, `${to - from} bytes after the last whole block were cut off`)
@@ -101,17 +103,21 @@ async function replay(segments: Segments, segment: Segment, file: OpenFile, held
     foldHeld(block.bytes, held);
     next = block.header.base + block.header.count;
     goodEnd = block.at + block.header.bytes;
+    // A block that something follows, be it torn, was durable before that was written.
+    if (goodEnd === end) lastBlock = Buffer.from(block.bytes);
     if (next >= limit) break;
   }
   segment.bytes = goodEnd;
-  return next;
+  return { next, lastBlock };
 }
 
 /**
- * What a block was read from may be the page cache only, when the last process was killed before its fdatasync
- * returned. Nothing may count as held before the disk has it too.
+ * Cuts what follows the last block. That block may be in the page cache only, when the last process was killed before
+ * its fdatasync returned, or after it failed, which leaves pages that are called clean and are not on the disk: it is
+ * written again. Nothing may count as held before the disk has it too.
  */
-async function cutTail(file: OpenFile, segment: Segment): Promise<void> {
+async function makeDurable(file: OpenFile, segment: Segment, lastBlock: Buffer): Promise<void> {
   if ((await file.size()) > segment.bytes) await file.truncate(segment.bytes);
+  await writeFully(file, lastBlock, segment.bytes - lastBlock.length);
   await file.datasync();
 }

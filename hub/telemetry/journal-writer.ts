@@ -133,7 +133,7 @@ export function createWriter(options: WriterOptions): Writer {
     if (current && current.segment.bytes - current.segment.dataAt < segmentBytes) return current;
     const full = current;
     current = undefined;
-    await full?.file.close();
+    await full?.file.close().catch(() => {});
     return segments.begin(next, now(), held);
   }
 
@@ -184,7 +184,7 @@ export function createWriter(options: WriterOptions): Writer {
     await work;
     const last = current;
     current = undefined;
-    await last?.file.close();
+    await last?.file.close().catch(() => {});
   }
 
   return {

@@ -189,7 +189,7 @@ class FileJournal implements Journal {
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
     await this.#saveCursors();
-    await this.#unlock();
+    await this.#unlock().catch((error: unknown) => this.#log.warn({ err: error }, 'journal: the lock file stayed'));
   }
 
   /** Devices first: what is held, then the acks; then those who read on. */

@@ -1,6 +1,7 @@
 /** The quarantine in a SQLite file; beyond its limit the oldest readings go, and are counted. */
 import { type Cell, type Column, openDatabase, type Step } from './database.sqlite.ts';
 import {
+  countOfRejected,
   entriesOfFrames,
   entriesOfRefused,
   type Quarantine,
@@ -49,6 +50,7 @@ export async function createSqliteQuarantine({ file, limitReadings }: Quarantine
       await keep(entriesOfFrames(frames));
       return [];
     },
+    countOf: countOfRejected,
     add: (refused) => keep(entriesOfRefused(refused)),
     async list({ device, limit, before = Number.MAX_SAFE_INTEGER }) {
       const [where, params] = device === undefined ? ['', []] : ['device = ? AND', [device]];

@@ -69,6 +69,11 @@ export function entriesOfRefused(refused: readonly Refused[]): QuarantineEntry[]
   return refused.map(({ frame, reading, message }) => entryOf(frame, { path: '', code: 'store', message, reading }));
 }
 
+/** How many readings of a frame were rejected. */
+export function countOfRejected({ rejected = [] }: Frame): number {
+  return rejected.reduce((sum, rejection) => sum + singlesOf(rejection).length, 0);
+}
+
 function singlesOf(rejection: Rejection): Rejection[] {
   const { index, reading } = rejection;
   if (index !== undefined || !Array.isArray(reading)) return [rejection];

@@ -158,6 +158,7 @@ class Follower {
         await committed;
         continue;
       }
+      if (this.#state === 'waiting') this.#become('ok');
       if (!(await this.#deliver(batch.frames))) return;
       cursor = batch.next;
       this.#journal.advance(name, cursor);
@@ -200,7 +201,7 @@ class Follower {
     const { log } = this.#options;
     const sink = this.#sink.name;
     this.#written -= refused.length;
-    for (const frame of frames) this.#written += frame.readings.length;
+    for (const frame of frames) this.#written += this.#sink.countOf?.(frame) ?? frame.readings.length;
     this.#refused += refused.length;
     if (refused.length > 0) {
       const { message: reason, frame } = refused[0]!;

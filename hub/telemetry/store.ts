@@ -16,6 +16,8 @@ export interface Sink {
    * the same readings again changes nothing. Throws `Unavailable` when trying the same frames again may help.
    */
   write(frames: readonly Frame[]): Promise<Refused[]>;
+  /** How many readings of a frame it takes, for the counts; those that passed ingest when absent. */
+  countOf?(frame: Frame): number;
   close(): Promise<void>;
 }
 

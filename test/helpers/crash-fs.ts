@@ -163,7 +163,7 @@ export class CrashDisk {
   }
 
   async #call<R>(power: { isOn: boolean }, call: Call, run: (fault: Fault | undefined) => R): Promise<R> {
-    await Promise.resolve();
+    await turn();
     if (power.isOn && ++this.calls === this.crashAtCall) {
       if (call.kind === 'write') run('short');
       this.kill();
@@ -176,7 +176,7 @@ export class CrashDisk {
       throw failure(fault);
     }
     const result = run(fault);
-    await Promise.resolve();
+    await turn();
     return power.isOn ? result : new Promise<R>(() => {});
   }
 
@@ -191,6 +191,9 @@ export class CrashDisk {
     this.#pendingNames.push({ folder: folderOf(path), apply });
   }
 }
+
+/** As with a real disk, other things happen before a call is done and before its answer is heard. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 function change(inode: Inode, change: Change): void {
   inode.bytes = applied(inode.bytes, change);
