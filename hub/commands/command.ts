@@ -60,7 +60,8 @@ export interface CommandFailure {
 
 /** What can happen to a command. */
 export type CommandEvent =
-  | { type: 'send' | 'expire' | 'timeout' | 'cancel' | 'remove' }
+  | { type: 'send' | 'expire' | 'timeout' | 'remove' }
+  | { type: 'cancel'; by: string }
   | { type: 'progress'; progress?: number }
   | { type: 'succeed'; value?: unknown; misfit?: string }
   | { type: 'fail' | 'reject'; error: CommandFailure };
@@ -123,6 +124,7 @@ export function advance(command: Command, event: CommandEvent, now: number): Com
     if (event.misfit !== undefined) next.misfit = event.misfit;
   }
   if (event.type === 'fail' || event.type === 'reject') next.error = event.error;
+  if (event.type === 'cancel') next.error = { code: 'cancelled', message: `by ${event.by}` };
   // A device of the same id that is added later is another one.
   if (event.type === 'remove') next.expiresAt = Math.min(command.expiresAt, now);
   if (state === 'sent' || state === 'accepted') next.deadlineAt = command.deadlineAt ?? now + command.timeoutMs;
