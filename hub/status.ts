@@ -1,5 +1,6 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
 import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { PresenceState } from './devices/presence.ts';
 import type { GatewayCounts } from './gateway/session.ts';
 import type { Journal } from './telemetry/journal.ts';
 import type { Quarantine } from './telemetry/quarantine.ts';
@@ -9,8 +10,8 @@ export interface StatusDeps {
   version: string;
   node: string;
   counts: GatewayCounts;
-  devices: { readonly size: number };
-  sessions: { readonly size: number };
+  /** Devices by their presence. */
+  presence(): Record<PresenceState, number>;
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
@@ -54,13 +55,14 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
   return {
     async status() {
       const now = Date.now();
+      const { online, silent, offline } = deps.presence();
       return {
         version: deps.version,
         node: deps.node,
         startedAt,
         uptimeMs: now - startedAt,
         ready: deps.isReady(),
-        devices: { known: deps.devices.size, online: deps.sessions.size },
+        devices: { known: online + silent + offline, online, silent, offline },
         readings: {
           accepted: counts.accepted,
           rejected: counts.rejected,

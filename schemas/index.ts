@@ -41,6 +41,18 @@ export interface CommandType {
   checkResult: Check;
 }
 
+/** A file of protocol/: the frames of one direction, each with examples. */
+export interface ProtocolSchema {
+  $defs: Record<string, FrameSchema>;
+}
+
+export interface FrameSchema extends Record<string, unknown> {
+  title: string;
+  description: string;
+  properties: Record<string, Record<string, unknown>>;
+  examples: Record<string, unknown>[];
+}
+
 export interface Catalog {
   streams: ReadonlyMap<string, Stream>;
   commands: ReadonlyMap<string, CommandType>;
@@ -178,6 +190,12 @@ export function loadUplinkChecks(): Record<'hello' | 'telemetry' | 'progress' | 
   const check = (name: string) => checkOf(ajv.compile({ $ref: `uplink.json#/$defs/${name}` }));
   return { hello: check('Hello'), telemetry: check('Telemetry'), progress: check('Progress'), result: check('Result') };
 }
+
+/** The frames of both directions, as the documentation tells them. */
+export const protocolSchemas = {
+  uplink: readJson(join(CONTRACT, 'protocol/uplink.json')) as ProtocolSchema,
+  downlink: readJson(join(CONTRACT, 'protocol/downlink.json')) as ProtocolSchema,
+};
 
 /** The JSON Schema of the configuration: defaults and documentation of every option. */
 export const configSchema = readJson(join(CONTRACT, 'config.json')) as AnySchemaObject;

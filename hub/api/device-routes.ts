@@ -1,14 +1,23 @@
 /** The routes of devices: who there is, what each said last, adding and removing. */
-import { DEVICE_ID, type Device, type DeviceDetails, type Devices, MAX_TAGS, MAX_TEXT } from '../devices/devices.ts';
+import {
+  DEVICE_ID,
+  type Device,
+  type DeviceDetails,
+  type Devices,
+  EXPECTED_INTERVAL_MS,
+  MAX_TAGS,
+  MAX_TEXT,
+} from '../devices/devices.ts';
+import { PRESENCE_STATES, type PresenceBook } from '../devices/presence.ts';
 import { RefusedError } from '../kit/errors.ts';
 import type { Live } from '../telemetry/live.ts';
+import { MistakenRequest } from './problem.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
 export interface DeviceRouteDeps {
   devices: Devices;
   live: Live;
-  /** Whether a device has an open session. */
-  online(id: string): boolean;
+  presence: Pick<PresenceBook, 'of' | 'sessions'>;
 }
 
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
@@ -18,6 +27,12 @@ const TAGS: Schema = {
   additionalProperties: { type: 'string', maxLength: MAX_TEXT },
 };
 const TEXT: Schema = { type: 'string', maxLength: MAX_TEXT };
+const EXPECTED: Schema = {
+  type: 'number',
+  minimum: EXPECTED_INTERVAL_MS.least,
+  maximum: EXPECTED_INTERVAL_MS.most,
+  description: 'Connected and without a reading for so long, it is silent; absent: learnt from its readings.',
+};
 /** The path of one device: any text, since an id that cannot exist is simply not found. */
 export const DEVICE_PARAMS: Schema = object({ id: { type: 'string', maxLength: 128 } });
 
@@ -32,10 +47,22 @@ const DEVICE_PROPERTIES: Record<string, Schema> = {
     description: 'Its valid tokens by their public part; the tokens themselves are not kept.',
     items: object({ keyId: { type: 'string' }, createdAt: TIME, expiresAt: TIME }, ['expiresAt']),
   },
+  expectedIntervalMs: EXPECTED,
   lastSeenAt: TIME,
-  online: { type: 'boolean' },
+  online: { type: 'boolean', description: 'Whether it is connected: online or silent.' },
+  presence: object(
+    {
+      state: { type: 'string', enum: [...PRESENCE_STATES], description: 'silent: connected, but no reading came.' },
+      since: { ...TIME, description: 'When the state last changed, Unix milliseconds.' },
+      reason: { type: 'string', description: 'A word that stays; docs/presence.md lists them.' },
+      detail: { type: 'string' },
+      closeCode: { type: 'integer' },
+    },
+    ['detail', 'closeCode'],
+  ),
 };
-const DEVICE = object(DEVICE_PROPERTIES, ['lastSeenAt']);
+const MAY_LACK = ['lastSeenAt', 'expectedIntervalMs'];
+const DEVICE = object(DEVICE_PROPERTIES, MAY_LACK);
 const DEVICE_WITH_LAST = object(
   {
     ...DEVICE_PROPERTIES,
@@ -45,13 +72,33 @@ const DEVICE_WITH_LAST = object(
       additionalProperties: { type: 'object' },
     },
   },
-  ['lastSeenAt'],
+  MAY_LACK,
 );
-const DEVICE_WITH_TOKEN = object({ ...DEVICE_PROPERTIES, token: { type: 'string' } }, ['lastSeenAt']);
+const DEVICE_WITH_TOKEN = object({ ...DEVICE_PROPERTIES, token: { type: 'string' } }, MAY_LACK);
+
+const SESSION = object(
+  {
+    id: { type: 'string' },
+    address: { type: 'string' },
+    connectedAt: TIME,
+    endedAt: { ...TIME, description: 'Unix milliseconds; absent while it lasts.' },
+    closeCode: { type: 'integer', description: '1006: it ended without a goodbye.' },
+    reason: { type: 'string' },
+    detail: { type: 'string' },
+    frames: { type: 'integer', description: 'Telemetry frames that became durable.' },
+    readings: { type: 'integer' },
+  },
+  ['endedAt', 'closeCode', 'reason', 'detail', 'frames', 'readings'],
+);
 
 /** Reading takes a viewer, changing an operator. */
-export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[] {
-  const shown = (device: Device) => ({ ...device, online: online(device.id) });
+export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Route[] {
+  const stateOf = (id: string) => presence.of(id)?.state ?? 'offline';
+  const shown = (device: Device) => {
+    const { id, createdAt } = device;
+    const now = presence.of(id) ?? { state: 'offline', since: createdAt, reason: 'never connected' };
+    return { ...device, online: now.state !== 'offline', presence: now };
+  };
   return [
     {
       method: 'GET',
@@ -62,6 +109,13 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       query: query({
         limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
         cursor: { type: 'string', maxLength: 128, description: 'The `next` of the page before.' },
+        presence: { type: 'string', enum: [...PRESENCE_STATES], description: 'Only those in this state.' },
+        tag: {
+          type: 'string',
+          maxLength: 4096,
+          description: 'Only those with this tag: name=value; several with commas.',
+        },
+        prefix: { type: 'string', maxLength: 128, description: 'Only those whose id begins so.' },
       }),
       answers: {
         200: {
@@ -69,8 +123,14 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
           schema: object({ devices: { type: 'array', items: DEVICE }, next: { type: 'string' } }, ['next']),
         },
       },
-      handle({ query: { limit, cursor } }) {
-        const page = devices.list({ limit: limit as number, after: cursor ? String(cursor) : '' });
+      handle({ query: { limit, cursor = '', presence: state, tag, prefix = '' } }) {
+        const page = devices.list({
+          limit: Number(limit),
+          after: String(cursor),
+          prefix: String(prefix),
+          tags: tagsOf(tag),
+          ...(state !== undefined && { where: (id: string) => stateOf(id) === state }),
+        });
         return { body: { ...page, devices: page.devices.map(shown) } };
       },
     },
@@ -80,7 +140,11 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       role: 'operator',
       tag: 'devices',
       summary: 'Adds a device and makes its token, which is shown only here.',
-      body: object({ id: { type: 'string' }, tags: TAGS, description: TEXT }, ['tags', 'description']),
+      body: object({ id: { type: 'string' }, tags: TAGS, description: TEXT, expectedIntervalMs: EXPECTED }, [
+        'tags',
+        'description',
+        'expectedIntervalMs',
+      ]),
       answers: { 201: { description: 'The device and its token.', schema: DEVICE_WITH_TOKEN } },
       async handle({ body }) {
         const { id, ...details } = body as { id: string } & Omit<DeviceDetails, 'enabled'>;
@@ -93,7 +157,7 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       path: '/v1/devices/:id',
       role: 'viewer',
       tag: 'devices',
-      summary: 'One device, whether it is online, and its last reading of each stream.',
+      summary: 'One device, its presence, and its last reading of each stream.',
       params: DEVICE_PARAMS,
       answers: { 200: { description: 'The device.', schema: DEVICE_WITH_LAST } },
       handle({ params: { id = '' } }) {
@@ -108,7 +172,12 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       summary: 'Enables, disables or describes a device; tags replace all tags.',
       params: DEVICE_PARAMS,
       body: {
-        ...object({ enabled: { type: 'boolean' }, tags: TAGS, description: TEXT }, ['enabled', 'tags', 'description']),
+        ...query({
+          enabled: { type: 'boolean' },
+          tags: TAGS,
+          description: TEXT,
+          expectedIntervalMs: { ...EXPECTED, type: ['number', 'null'] },
+        }),
         minProperties: 1,
       },
       answers: { 200: { description: 'The device as it is now.', schema: DEVICE } },
@@ -130,6 +199,20 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       },
     },
     {
+      method: 'GET',
+      path: '/v1/devices/:id/sessions',
+      role: 'viewer',
+      tag: 'devices',
+      summary: 'The last sessions of a device, newest first: when, from where, how each ended, what it brought.',
+      params: DEVICE_PARAMS,
+      answers: {
+        200: { description: 'Its sessions.', schema: object({ sessions: { type: 'array', items: SESSION } }) },
+      },
+      handle({ params: { id = '' } }) {
+        return { body: { sessions: presence.sessions(deviceOf(devices, id).id) } };
+      },
+    },
+    {
       method: 'DELETE',
       path: '/v1/devices/:id/tokens',
       role: 'operator',
@@ -143,6 +226,14 @@ export function deviceRoutes({ devices, live, online }: DeviceRouteDeps): Route[
       },
     },
   ];
+}
+
+/** `name=value,…`; a comma that no name follows belongs to the value. Throws `MistakenRequest`. */
+function tagsOf(text: string | number | undefined): Record<string, string> {
+  const pairs = text === undefined ? [] : String(text).split(/,(?=[A-Za-z][A-Za-z0-9_-]*=)/);
+  const tags = pairs.map((pair) => /^([^=]+)=(.*)$/s.exec(pair)?.slice(1) as [string, string] | undefined);
+  if (tags.every((tag) => tag !== undefined)) return Object.fromEntries(tags);
+  throw new MistakenRequest([{ in: 'query', path: '/tag', message: 'must be name=value' }]);
 }
 
 /** The device of that id. Throws `RefusedError` (not-found). */

@@ -24,7 +24,8 @@ export interface HubStatus {
   uptimeMs: number;
   /** Whether devices may connect. */
   ready: boolean;
-  devices: { known: number; online: number };
+  /** All that are known; connected and heard; connected and quiet for too long; not connected. */
+  devices: { known: number; online: number; silent: number; offline: number };
   /** Since the hub started; `perSecond` is the accepted rate of the last seconds. */
   readings: { accepted: number; rejected: number; duplicate: number; perSecond: number };
   journal: JournalStatus;

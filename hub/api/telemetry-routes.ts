@@ -1,4 +1,4 @@
-/** The routes of telemetry: asking the store, the streams there are, what was refused, and what happens now. */
+/** The routes of telemetry: asking the store, what was refused, and what happens now. */
 import type { Catalog } from '../../schemas/index.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
@@ -25,7 +25,7 @@ type Format = (typeof FORMATS)[number];
 const TEXT: Schema = { type: 'string', maxLength: 128 };
 
 export function telemetryRoutes(deps: TelemetryRouteDeps): Route[] {
-  return [telemetryRoute(deps), schemasRoute(deps), quarantineRoute(deps), liveRoute(deps)];
+  return [telemetryRoute(deps), quarantineRoute(deps), liveRoute(deps)];
 }
 
 function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route {
@@ -91,25 +91,6 @@ function csvCell(value: unknown): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function schemasRoute({ catalog }: TelemetryRouteDeps): Route {
-  const body = {
-    streams: [...catalog.streams.values()].map(({ name, title, description, fields, schema }) => {
-      return { name, title, description, fields: [...fields.values()], schema };
-    }),
-    commands: [...catalog.commands.values()].map(({ checkParams: _, checkResult: __, ...command }) => command),
-  };
-  const list: Schema = { type: 'array', items: { type: 'object' } };
-  return {
-    method: 'GET',
-    path: '/v1/schemas',
-    role: 'viewer',
-    tag: 'telemetry',
-    summary: 'The streams devices may send and the commands they may be told, with their JSON Schemas.',
-    answers: { 200: { description: 'The catalog.', schema: object({ streams: list, commands: list }) } },
-    handle: () => ({ body }),
-  };
-}
-
 function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
   return {
     method: 'GET',
@@ -145,14 +126,15 @@ function liveRoute({ live, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Rout
     path: '/v1/live',
     role: 'viewer',
     tag: 'telemetry',
-    summary: 'Readings as they become durable, as server-sent events.',
+    summary: 'Readings as they become durable, and what happens to devices and commands, as server-sent events.',
     query: query({ device: TEXT, stream: TEXT }),
     answers: {
       200: {
         type: 'text/event-stream',
         description:
-          'Events `reading` with {device, stream, ts, …fields}, and `merged` with {count}: so many readings were left out ' +
-          'because this reader was slow.',
+          'Events `reading` with {device, stream, ts, …fields}; `presence` with {device, state, since, reason}; `command` with ' +
+          'the command; and `merged` with {count}: so many were left out because this reader was slow. Who asks for one ' +
+          'stream gets its readings only.',
       },
     },
     handle({ query: { device, stream } }) {
@@ -189,7 +171,9 @@ async function streamLive(
 
 function eventsOf({ events, merged }: LiveBatch): string {
   const notice = merged > 0 ? `event: merged\ndata: {"count":${merged}}\n\n` : '';
-  const lines = events.map(({ device, stream, reading }) => {
+  const lines = events.map((event) => {
+    if ('kind' in event) return `event: ${event.kind}\ndata: ${JSON.stringify(event.data)}\n\n`;
+    const { device, stream, reading } = event;
     return `event: reading\ndata: ${JSON.stringify({ device, stream, ...reading })}\n\n`;
   });
   return notice + lines.join('');

@@ -1,9 +1,9 @@
 /** The registry of devices: who may connect, with which token, and when each was last seen. */
 import type { Row, Table } from '../backplane/backplane.ts';
 import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
-import { createLastSeen } from './last-seen.ts';
 import { createToken, type StoredToken } from './token.ts';
 import { createTokenIndex } from './token-index.ts';
+import { createWriteBehind } from './write-behind.ts';
 
 /** A device as it is stored. At most two tokens, so that one can be replaced while the other still works. */
 export interface DeviceRow {
@@ -12,6 +12,8 @@ export interface DeviceRow {
   tags: Record<string, string>;
   description: string;
   createdAt: number;
+  /** A connected device without a reading for so long is silent; absent: learnt from its readings. */
+  expectedIntervalMs?: number;
   tokens: StoredToken[];
 }
 
@@ -27,6 +29,16 @@ export interface DeviceDetails {
   enabled?: boolean;
   tags?: Record<string, string>;
   description?: string;
+  /** `null`: learnt from its readings again. */
+  expectedIntervalMs?: number | null;
+}
+
+/** Which devices are asked for: all that have these tags, and whose ids begin so. */
+export interface DeviceFilter {
+  tags?: Record<string, string>;
+  prefix?: string;
+  /** Whatever else is asked of it. */
+  where?(id: string): boolean;
 }
 
 export interface Devices {
@@ -35,7 +47,7 @@ export interface Devices {
   get(id: string): Device | undefined;
   readonly size: number;
   /** A page of at most `limit` devices in the order of their ids, after the id `after`; `next` is the next page's `after`. */
-  list(page: { limit: number; after?: string }): { devices: Device[]; next?: string };
+  list(page: { limit: number; after?: string } & DeviceFilter): { devices: Device[]; next?: string };
   /** Durable when it resolves. Throws `RefusedError` (not-found, invalid). */
   update(id: string, details: DeviceDetails): Promise<Device>;
   setEnabled(id: string, enabled: boolean): Promise<Device>;
@@ -58,6 +70,9 @@ export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 export const TAG_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 export const MAX_TAGS = 32;
 export const MAX_TEXT = 500;
+export const EXPECTED_INTERVAL_MS = { least: 100, most: 30 * 86_400_000 } as const;
+/** Losing the last minute of signs of life in a crash harms nobody. */
+const SEEN_EVERY_MS = 60_000;
 /** An operator changes a device by hand; more than this many collisions in a row is not coincidence. */
 const UPDATE_ATTEMPTS = 5;
 
@@ -70,7 +85,7 @@ interface Options {
 /** Opens the registry over its table; the token index is built here. */
 export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }: Options): Devices {
   const index = createTokenIndex('device', table);
-  const lastSeen = createLastSeen(seen);
+  const lastSeen = createWriteBehind(seen, SEEN_EVERY_MS);
   let sortedIds: string[] | undefined;
   table.onChange((key, row) => {
     // Only who is there decides the order of pages; a changed row keeps its place.
@@ -79,7 +94,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
 
   const publicOf = (row: Row<DeviceRow>): Device => {
     const { tokens, ...rest } = row.value;
-    const lastSeenAt = lastSeen.at(row.key);
+    const lastSeenAt = lastSeen.get(row.key);
     const device = { ...rest, tokens: tokens.map(({ sha256: _, ...token }) => token) };
     return lastSeenAt === undefined ? device : { ...device, lastSeenAt };
   };
@@ -96,16 +111,16 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
 
   const update = async (id: string, details: DeviceDetails) => {
     checkDetails(details);
-    return change(id, (row) => ({ ...row, ...details }));
+    return change(id, (row) => changed(row, details));
   };
 
   return {
-    async add(id, { tags = {}, description = '' } = {}) {
+    async add(id, { tags = {}, description = '', ...details } = {}) {
       if (!DEVICE_ID.test(id)) refuse('invalid', `"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
-      checkDetails({ tags, description });
+      checkDetails({ tags, description, ...details });
       const createdAt = now();
       const { token, stored } = createToken('device', createdAt);
-      const row = { id, enabled: true, tags, description, createdAt, tokens: [stored] };
+      const row = changed({ id, enabled: true, tags, description, createdAt, tokens: [stored] }, details);
       try {
         return { device: publicOf(await table.set(id, row, 0)), token };
       } catch (error) {
@@ -120,13 +135,16 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     get size() {
       return table.size;
     },
-    list({ limit, after = '' }) {
+    list({ limit, after = '', ...filter }) {
       sortedIds ??= [...table.values()].map((row) => row.key).sort();
-      const ids = sortedIds;
-      const start = firstAfter(ids, after);
-      const devices = ids.slice(start, start + limit).map((id) => publicOf(table.get(id)!));
-      const last = ids[start + limit - 1];
-      return last !== undefined && start + limit < ids.length ? { devices, next: last } : { devices };
+      const found: Row<DeviceRow>[] = [];
+      // One more than asked for tells whether there is a next page.
+      for (let at = firstAfter(sortedIds, after); at < sortedIds.length && found.length <= limit; at++) {
+        const row = table.get(sortedIds[at]!)!;
+        if (fits(row.value, filter)) found.push(row);
+      }
+      const devices = found.slice(0, limit).map(publicOf);
+      return found.length > limit ? { devices, next: devices.at(-1)!.id } : { devices };
     },
     update,
     setEnabled: (id, enabled) => update(id, { enabled }),
@@ -143,7 +161,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
       return publicOf(row);
     },
     onChange: (listener) => table.onChange((id, row) => listener(id, row && publicOf(row))),
-    touch: lastSeen.touch,
+    touch: lastSeen.set,
     close: lastSeen.close,
   };
 }
@@ -154,7 +172,25 @@ function refuse(code: 'invalid' | 'exists' | 'not-found', detail: string): never
   throw new RefusedError(code, detail);
 }
 
-function checkDetails({ tags = {}, description = '' }: DeviceDetails) {
+/** The row with these details; `null` takes one away. */
+function changed(
+  row: DeviceRow,
+  { expectedIntervalMs = row.expectedIntervalMs, ...details }: DeviceDetails,
+): DeviceRow {
+  const { expectedIntervalMs: _, ...rest } = { ...row, ...details };
+  return typeof expectedIntervalMs === 'number' ? { ...rest, expectedIntervalMs } : rest;
+}
+
+function fits({ id, tags }: DeviceRow, { tags: asked = {}, prefix = '', where }: DeviceFilter): boolean {
+  if (!id.startsWith(prefix)) return false;
+  for (const name in asked) if (tags[name] !== asked[name]) return false;
+  return where?.(id) ?? true;
+}
+
+function checkDetails({ tags = {}, description = '', expectedIntervalMs }: DeviceDetails) {
+  const { least, most } = EXPECTED_INTERVAL_MS;
+  if (typeof expectedIntervalMs === 'number' && !(expectedIntervalMs >= least && expectedIntervalMs <= most))
+    refuse('invalid', `The expected interval is ${least} to ${most} ms.`);
   const names = Object.keys(tags);
   if (names.length > MAX_TAGS) refuse('invalid', `A device has at most ${MAX_TAGS} tags.`);
   for (const name of names) {

@@ -1,6 +1,7 @@
 /** The sessions of this node: one for each device, the newest; and the sequences that outlive them. */
 import { randomUUID } from 'node:crypto';
-import type { RefusalCode } from '../kit/errors.ts';
+import type { SessionEnd } from '../devices/presence.ts';
+import { REFUSALS, type RefusalCode } from '../kit/errors.ts';
 import type { Journal, Offset } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
@@ -10,8 +11,8 @@ import { type Road, Session } from './session.ts';
 export interface Sessions {
   /** Makes the session of a device on a new connection; an older one of the same device is closed as replaced. */
   open(device: string, connection: Connection, now: number): Session;
-  /** The socket of a session is gone. Touches nothing of a newer session of the same device. */
-  ended(session: Session): void;
+  /** The socket of a session is gone, with this close code. Touches nothing of a newer session of the same device. */
+  ended(session: Session, closeCode: number): void;
   get(device: string): Session | undefined;
   values(): IterableIterator<Session>;
   readonly size: number;
@@ -25,12 +26,17 @@ export interface Sessions {
 
 export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draining'> {
   journal: Pick<Journal, 'append' | 'held' | 'onCommit'>;
+  /** Told of each session: when it has begun, and when its socket is gone and why. */
+  onOpen?(session: Session): void;
+  onEnd?(session: Session, end: SessionEnd): void;
 }
 
 const SETTLE_POLL_MS = 5;
+/** What WebSocket calls a connection that went without a goodbye. */
+const NO_GOODBYE = 1006;
 
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { journal, ...rest } = deps;
+  const { journal, onOpen = () => {}, onEnd = () => {}, ...rest } = deps;
   const sessions = new Map<string, Session>();
   const sequences = new Map<string, Sequence>();
   const waitingForStore = new Set<Sequence>();
@@ -64,10 +70,12 @@ export function createSessions(deps: SessionsDeps): Sessions {
       const session = new Session(randomUUID(), device, connection, road, now);
       sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
       sessions.set(device, session);
+      onOpen(session);
       return session;
     },
-    ended(session) {
+    ended(session, closeCode) {
       session.ended();
+      onEnd(session, endOf(session, closeCode));
       if (sessions.get(session.device) !== session) return;
       sessions.delete(session.device);
       forget(session.device);
@@ -95,4 +103,10 @@ export function createSessions(deps: SessionsDeps): Sessions {
       }
     },
   };
+}
+
+function endOf({ left }: Session, closeCode: number): SessionEnd {
+  const at = Date.now();
+  if (left) return { at, reason: left.code, detail: left.detail, closeCode: REFUSALS[left.code].close };
+  return { at, reason: closeCode === NO_GOODBYE ? 'lost' : 'closed', closeCode };
 }

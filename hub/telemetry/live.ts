@@ -9,13 +9,21 @@ export interface LiveEvent {
   reading: Reading;
 }
 
-/** Readings in order of arrival, and how many were left out before them because the subscriber was slow. */
+/** Something else that happened to a device; of the same `kind`, device and `key` only the newest matters. */
+export interface LiveNotice {
+  kind: 'presence' | 'command';
+  device: string;
+  key?: string;
+  data: object;
+}
+
+/** Readings and notices in order of arrival, and how many were left out before them because the subscriber was slow. */
 export interface LiveBatch {
-  events: LiveEvent[];
+  events: (LiveEvent | LiveNotice)[];
   merged: number;
 }
 
-/** Absent: every device, every stream. */
+/** Absent: every device, every stream. Who asks for one stream is told of nothing else. */
 export interface LiveFilter {
   device?: string;
   stream?: string;
@@ -27,6 +35,8 @@ export type Deliver = (batch: LiveBatch) => void | Promise<void>;
 export interface Live {
   /** Called once for each group commit; costs one map write per frame when nobody watches. */
   update(frames: readonly Frame[]): void;
+  /** Tells the subscribers that something other than a reading happened. */
+  tell(notice: LiveNotice): void;
   /** The newest reading of each stream of a device, since the hub started. */
   lastOf(device: string): Record<string, Reading>;
   /** Forgets a removed device. */
@@ -65,6 +75,9 @@ export function createLive({ maxWaiting = 1_000, maxSubscribers = 200 }: Options
       for (const frame of frames) keep(frame);
       for (const subscriber of subscribers) subscriber.offer(frames);
     },
+    tell(notice) {
+      for (const subscriber of subscribers) subscriber.tell(notice);
+    },
     lastOf: (device) => Object.fromEntries(last.get(device) ?? []),
     forget: (device) => void last.delete(device),
     subscribe(filter, deliver) {
@@ -87,9 +100,9 @@ class Subscriber {
   readonly #maxWaiting: number;
   readonly #onEnd: () => void;
   /** In order of arrival, until it is full. */
-  #waiting: LiveEvent[] = [];
+  #waiting: (LiveEvent | LiveNotice)[] = [];
   /** From then until the next delivery: the newest event by series, the series heard last at the end. */
-  #newest: Map<string, LiveEvent> | undefined;
+  #newest: Map<string, LiveEvent | LiveNotice> | undefined;
   #merged = 0;
   #busy = false;
   #ended = false;
@@ -111,6 +124,13 @@ class Subscriber {
     this.#pump();
   }
 
+  tell(notice: LiveNotice) {
+    const { device, stream } = this.#filter;
+    if (stream !== undefined || (device !== undefined && device !== notice.device)) return;
+    this.#add(notice);
+    this.#pump();
+  }
+
   end() {
     this.#ended = true;
     this.#waiting = [];
@@ -118,7 +138,7 @@ class Subscriber {
     this.#onEnd();
   }
 
-  #add(event: LiveEvent) {
+  #add(event: LiveEvent | LiveNotice) {
     if (!this.#newest && this.#waiting.length < this.#maxWaiting) {
       this.#waiting.push(event);
       return;
@@ -133,9 +153,9 @@ class Subscriber {
     this.#waiting = [];
   }
 
-  #keepNewest(event: LiveEvent) {
+  #keepNewest(event: LiveEvent | LiveNotice) {
     const newest = this.#newest!;
-    const series = `${event.device} ${event.stream}`;
+    const series = seriesOf(event);
     if (newest.delete(series)) this.#merged += 1;
     newest.set(series, event);
     if (newest.size <= this.#maxWaiting) return;
@@ -161,4 +181,10 @@ class Subscriber {
       () => this.end(),
     );
   }
+}
+
+/** No stream's name holds a colon. */
+function seriesOf(event: LiveEvent | LiveNotice): string {
+  if ('stream' in event) return `${event.device} ${event.stream}`;
+  return `${event.device} ${event.kind}:${event.key ?? ''}`;
 }

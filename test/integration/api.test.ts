@@ -91,7 +91,7 @@ describe('metrics', () => {
       'hub_readings_total{outcome="quarantined"} 1',
       'hub_frames_total{kind="telemetry"} 40',
       'hub_sessions 3',
-      'hub_devices 0',
+      'hub_devices{state="offline"} 0',
       'hub_journal_bytes 2048',
       'hub_journal_limit_bytes 1073741824',
       'hub_sink_lag_frames{sink="store"} 7',
@@ -127,7 +127,7 @@ describe('devices', () => {
   it('show whether they are online, when they were seen, and their last readings', async () => {
     await hub.devices.add('meter-7');
     hub.devices.touch('meter-7', 1_760_000_000_000);
-    hub.state.online.add('meter-7');
+    hub.presence.opened({ id: 's', device: 'meter-7', address: '::1', connectedAt: 1 });
     hub.live.update([
       { device: 'meter-7', stream: 'power', epoch: 'e', seq: 1, receivedAt: 0, readings: [{ ts: 5, power: 3 }] },
     ]);
@@ -136,6 +136,54 @@ describe('devices', () => {
       lastSeenAt: 1_760_000_000_000,
       last: { power: { ts: 5, power: 3 } },
     });
+  });
+
+  it('are asked for by presence, tags and the beginning of the id', async () => {
+    for (const id of ['a1', 'a2', 'b1']) await hub.devices.add(id, { tags: { end: id[1]!, all: 'yes' } });
+    hub.presence.opened({ id: 's', device: 'a1', address: '::1', connectedAt: 1 });
+    const ids = async (asked: string) => {
+      const { body } = await hub.call('GET', `/v1/devices?${asked}`);
+      return body.devices.map(({ id }: { id: string }) => id);
+    };
+    expect(await ids('presence=online')).toEqual(['a1']);
+    expect(await ids('presence=offline')).toEqual(['a2', 'b1']);
+    expect(await ids('presence=silent')).toEqual([]);
+    expect(await ids('tag=end%3D1,all%3Dyes')).toEqual(['a1', 'b1']);
+    expect(await ids('tag=end%3D1&presence=offline')).toEqual(['b1']);
+    expect(await ids('prefix=a')).toEqual(['a1', 'a2']);
+    expect(await hub.call('GET', '/v1/devices?tag=x')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid', errors: [{ in: 'query', path: '/tag' }] },
+    });
+    expect((await hub.call('GET', '/v1/devices?presence=away')).status).toBe(400);
+  });
+
+  it('tell their presence and their sessions, also before the first', async () => {
+    await hub.devices.add('a');
+    const { createdAt } = hub.devices.get('a')!;
+    const never = { state: 'offline', since: createdAt, reason: 'never connected' };
+    expect((await hub.call('GET', '/v1/devices/a')).body).toMatchObject({ online: false, presence: never });
+    hub.presence.opened({ id: 's', device: 'a', address: '::1', connectedAt: 5 });
+    hub.presence.ended({ id: 's', device: 'a' }, { at: 9, reason: 'lost', closeCode: 1006 });
+    expect((await hub.call('GET', '/v1/devices/a')).body.presence).toEqual({
+      state: 'offline',
+      since: 9,
+      reason: 'lost',
+      closeCode: 1006,
+    });
+    const { status, body } = await hub.call('GET', '/v1/devices/a/sessions', { token: hub.tokens.viewer });
+    expect([status, body.sessions]).toEqual([200, [expect.objectContaining({ id: 's', connectedAt: 5, endedAt: 9 })]]);
+    expect((await hub.call('GET', '/v1/devices/b/sessions')).status).toBe(404);
+  });
+
+  it('take an expected interval, and lose it by null', async () => {
+    const body = { id: 'a', expectedIntervalMs: 5_000 };
+    expect((await hub.call('POST', '/v1/devices', { body })).body.expectedIntervalMs).toBe(5_000);
+    const patch = (expectedIntervalMs: unknown) =>
+      hub.call('PATCH', '/v1/devices/a', { body: { expectedIntervalMs } });
+    expect((await patch(60_000)).body.expectedIntervalMs).toBe(60_000);
+    expect((await patch(null)).body).not.toHaveProperty('expectedIntervalMs');
+    expect((await patch('5m')).status).toBe(400);
   });
 
   it('come in pages', async () => {

@@ -228,3 +228,43 @@ describe('operators', () => {
     ]);
   });
 });
+
+describe('asking for some devices', () => {
+  beforeEach(async () => {
+    for (const [id, room] of Object.entries({ a1: '1', a2: '2', a3: '2', b1: '2' })) {
+      await devices.add(id, { tags: { room, floor: '0' } });
+    }
+  });
+  const ids = (page: Parameters<Devices['list']>[0]) => devices.list(page).devices.map(({ id }) => id);
+
+  it.each([
+    ['tags, all of which must fit', { tags: { room: '2', floor: '0' } }, ['a2', 'a3', 'b1']],
+    ['tags nobody has', { tags: { room: '9' } }, []],
+    ['the beginning of the id', { prefix: 'a' }, ['a1', 'a2', 'a3']],
+    ['anything else', { where: (id: string) => id.endsWith('1') }, ['a1', 'b1']],
+  ])('goes by %s', (_, filter, expected) => {
+    expect(ids({ limit: 9, ...filter })).toEqual(expected);
+  });
+
+  it('has pages that are full, and no next one when nothing is left', () => {
+    const filter = { tags: { room: '2' }, limit: 2 };
+    expect(devices.list(filter)).toMatchObject({ devices: [{ id: 'a2' }, { id: 'a3' }], next: 'a3' });
+    expect(devices.list({ ...filter, after: 'a3' })).toEqual({ devices: [expect.objectContaining({ id: 'b1' })] });
+    expect(devices.list({ ...filter, limit: 3 })).not.toHaveProperty('next');
+  });
+});
+
+describe('the expected interval', () => {
+  it('is kept, changed, and taken away by null', async () => {
+    await devices.add('a', { expectedIntervalMs: 5_000 });
+    expect((await devices.update('a', { description: 'x' })).expectedIntervalMs).toBe(5_000);
+    expect((await devices.update('a', { expectedIntervalMs: 60_000 })).expectedIntervalMs).toBe(60_000);
+    expect(await devices.update('a', { expectedIntervalMs: null })).not.toHaveProperty('expectedIntervalMs');
+  });
+
+  it('is refused when it makes no sense', async () => {
+    for (const expectedIntervalMs of [0, -1, Number.NaN, 1e12]) {
+      await expect(devices.add('a', { expectedIntervalMs })).rejects.toMatchObject({ code: 'invalid' });
+    }
+  });
+});

@@ -7,7 +7,7 @@ function frame(device: string, stream: string, ...readings: Reading[]): Frame {
   return { device, stream, epoch: 'e', seq: 1, receivedAt: 0, readings };
 }
 
-const times = ({ events }: LiveBatch) => events.map(({ reading }) => reading.ts);
+const times = ({ events }: LiveBatch) => events.flatMap((event) => ('kind' in event ? [] : [event.reading.ts]));
 
 /** A subscriber whose deliveries end when the test says so. */
 function slowReader() {
@@ -145,5 +145,35 @@ describe('a subscriber', () => {
     const live = createLive({ maxSubscribers: 1 });
     live.subscribe({}, () => {});
     expect(() => live.subscribe({}, () => {})).toThrow(expect.objectContaining({ code: 'full' }));
+  });
+});
+
+describe('notices', () => {
+  const told = ({ events }: LiveBatch) => events.map((event) => ('kind' in event ? event.data : event.reading.ts));
+  const presence = (device: string, state: string) => ({ kind: 'presence' as const, device, data: { device, state } });
+
+  it('come in order with the readings, to those who asked for the device or for all', () => {
+    const live = createLive();
+    const heard = { all: [] as unknown[], a: [] as unknown[], stream: [] as unknown[] };
+    live.subscribe({}, (batch) => void heard.all.push(...told(batch)));
+    live.subscribe({ device: 'a' }, (batch) => void heard.a.push(...told(batch)));
+    live.subscribe({ stream: 'power' }, (batch) => void heard.stream.push(...told(batch)));
+    live.tell(presence('a', 'online'));
+    live.update([frame('a', 'power', { ts: 1 })]);
+    live.tell(presence('b', 'silent'));
+    expect(heard).toEqual({
+      all: [{ device: 'a', state: 'online' }, 1, { device: 'b', state: 'silent' }],
+      a: [{ device: 'a', state: 'online' }, 1],
+      stream: [1],
+    });
+  });
+
+  it('of one device and kind are one series: a slow reader gets the newest', async () => {
+    const live = createLive({ maxWaiting: 1 });
+    const { batches, deliver, catchUp } = slowReader();
+    live.subscribe({}, deliver);
+    for (const state of ['online', 'silent', 'online', 'offline']) live.tell(presence('a', state));
+    await catchUp();
+    expect(batches[1]).toEqual({ events: [presence('a', 'offline')], merged: 2 });
   });
 });
