@@ -150,6 +150,7 @@ export class Device {
       case 'command':
         return this.#answers.take(frame, Date.now() + this.#clockMs);
       case 'result-ack':
+        this.#link.useful();
         return this.#answers.acknowledge(frame.id);
       case 'token':
         this.#link.token = frame.token;

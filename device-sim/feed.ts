@@ -18,4 +18,6 @@ export interface Feed {
   wake?(): void;
   /** Sets the time between two readings; absent when the source decides. */
   setIntervalMs?(intervalMs: number): void;
+  /** Takes a reading at once and returns its time (Unix ms); undefined when it has ended. Absent when the source decides. */
+  readNow?(): number | undefined;
 }

@@ -1,10 +1,11 @@
 /** Many simulated devices in one process: they start spread out, follow their feeds, obey commands, and are counted. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ANY_COMMAND, type Handler } from './answers.ts';
+import type { Handler } from './answers.ts';
 import type { Connect } from './connection.ts';
 import { Device, type DeviceEvents, type DeviceOptions } from './device.ts';
 import type { Feed } from './feed.ts';
 import type { DeviceState } from './link.ts';
+import { handlersOf } from './obedience.ts';
 import { Statistics } from './statistics.ts';
 
 export interface Member {
@@ -190,40 +191,27 @@ class SimulatedDevice {
     this.#wasOnline = true;
   }
 
+  /** Each handler, and the count of commands that ran. */
   #commands(): Record<string, Handler> {
+    const { id, feed } = this.#member;
+    const handlers = handlersOf({
+      feed,
+      device: {
+        start: () => this.#device.start(),
+        stop: () => this.#device.stop(),
+        beginEpoch: () => this.#device.beginEpoch(),
+      },
+      rebootMs: this.#options.rebootMs ?? 1000,
+      isClosed: () => this.#closed,
+      notice: (what) => this.#options.onNotice?.(`${id} ${what}`),
+    });
     const counted = (handler: Handler): Handler => {
       return (command, report) => {
         this.#statistics.commands++;
         return handler(command, report);
       };
     };
-    return {
-      'set-interval': counted(({ params }) => this.#setInterval(params as { seconds: number })),
-      reboot: counted(({ params }) => this.#reboot(params as { delaySeconds?: number })),
-      identify: counted(() => this.#notice('blinks')),
-      [ANY_COMMAND]: counted(({ name, params }) => ({ command: name, params })),
-    };
-  }
-
-  #setInterval({ seconds }: { seconds: number }) {
-    this.#member.feed.setIntervalMs?.(seconds * 1000);
-    this.#notice(`measures every ${seconds} s now`);
-    return { seconds };
-  }
-
-  async #reboot({ delaySeconds = 0 }: { delaySeconds?: number }) {
-    await sleep(delaySeconds * 1000, undefined, { ref: false });
-    this.#notice('reboots');
-    await this.#device.stop();
-    this.#device.beginEpoch();
-    await sleep(this.#options.rebootMs ?? 1000, undefined, { ref: false });
-    if (!this.#closed) this.#device.start();
-    return {};
-  }
-
-  #notice(what: string): Record<string, unknown> {
-    this.#options.onNotice?.(`${this.#member.id} ${what}`);
-    return {};
+    return Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, counted(handler)]));
   }
 }
 

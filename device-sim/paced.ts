@@ -62,6 +62,13 @@ export class PacedFeed implements Feed {
     }, this.#phase * tickMs);
   }
 
+  readNow(): number | undefined {
+    if (!this.#outlet) return undefined;
+    const ts = Date.now();
+    this.#outlet.send([{ ts, ...this.#signal(ts) }]);
+    return ts;
+  }
+
   #tick(): void {
     const now = Date.now();
     const due = Math.floor((now - this.#beganAt) / this.#intervalMs) + 1;

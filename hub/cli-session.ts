@@ -1,8 +1,20 @@
 /** What a verb of the CLI is given, and the exit codes it ends with. */
+import type { Command } from 'commander';
 import type { Colors } from './cli-tables.ts';
 
 /** What the process's exit code says. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  unreachable: 3,
+  commandFailed: 4,
+  commandRejected: 5,
+  commandExpired: 6,
+  commandUnknown: 7,
+  commandPending: 8,
+  interrupted: 130,
+} as const;
 
 /** Speaks to a running hub; whatever is under way when Ctrl-C comes rejects with an AbortError. */
 export interface Client {
@@ -23,7 +35,7 @@ export interface Session {
   client: Client;
   /** Finds the hub again, which may have been restarted elsewhere. Throws `UserError` (unreachable). */
   reconnect(): Promise<Client>;
-  options: Record<string, string | boolean | undefined>;
+  options: Record<string, string | number | boolean | string[] | undefined>;
   tags: Record<string, string>;
   color: Colors;
   /** Writes a line of the answer. */
@@ -38,3 +50,6 @@ export interface Session {
 
 /** Resolves when the verb is done; throws `UserError`. */
 export type Verb = (session: Session, ...args: string[]) => Promise<void>;
+
+/** Adds a verb to the program, with what all verbs share: where the hub is, examples, exit codes. */
+export type AddVerb = (parent: Command, usage: string, description: string, run: Verb, examples: string[]) => Command;

@@ -3,13 +3,14 @@ import Table from 'cli-table3';
 import type pc from 'picocolors';
 import type { HubStatus } from './api/status.ts';
 import type { Device } from './devices/devices.ts';
+import type { Presence, SessionRecord } from './devices/presence.ts';
 import type { QuarantinedReading } from './telemetry/quarantine.ts';
 import type { SinkState } from './telemetry/sinks.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
 /** A device as the API shows it. */
-export type ShownDevice = Device & { online: boolean; last?: Record<string, Record<string, unknown>> };
+export type ShownDevice = Device & { presence: Presence; last?: Record<string, Record<string, unknown>> };
 
 type Cell = string | number;
 
@@ -46,11 +47,13 @@ export function deviceSheet(device: ShownDevice, now: number, color: Colors): st
   const rows: [string, Cell][] = [
     ['device', device.id],
     ['state', stateOf(device, color)],
+    ['since', `${time(device.presence.since)} (${ago(now - device.presence.since)}): ${reasonOf(device.presence)}`],
     [
       'seen',
       device.lastSeenAt === undefined ? 'never' : `${time(device.lastSeenAt)} (${ago(now - device.lastSeenAt)})`,
     ],
     ['added', time(device.createdAt)],
+    ['expected', device.expectedIntervalMs ? `a reading each ${duration(device.expectedIntervalMs)}` : 'as learnt'],
     ['tags', tagsOf(device) || '–'],
     ['description', device.description || '–'],
     ['tokens', device.tokens.map(({ keyId }) => keyId).join(', ') || 'none'],
@@ -59,13 +62,26 @@ export function deviceSheet(device: ShownDevice, now: number, color: Colors): st
   return sheet(rows, color);
 }
 
+/** The last sessions of a device: when, how long, from where, what came, and how each ended. */
+export function sessionTable(sessions: SessionRecord[], now: number, color: Colors): string {
+  const rows = sessions.map(({ connectedAt, endedAt, address, readings = '–', frames = '–', ...end }) => [
+    time(connectedAt),
+    duration((endedAt ?? now) - connectedAt),
+    address,
+    frames,
+    readings,
+    endedAt === undefined ? color.green('connected') : reasonOf(end),
+  ]);
+  return table(['CONNECTED', 'LASTED', 'ADDRESS', 'FRAMES', 'READINGS', 'END'], rows, color);
+}
+
 export function statusSheet(status: HubStatus, color: Colors): string {
   const { devices, readings, journal, quarantine } = status;
   const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
   const rows: [string, Cell][] = [
     ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
     ['state', status.ready ? color.green('ready') : color.red('not ready')],
-    ['devices', `${devices.online} online of ${devices.known}`],
+    ['devices', `${devices.online} online, ${devices.silent} silent, ${devices.offline} offline`],
     ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected, ${readings.duplicate} duplicate`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
     ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
@@ -138,8 +154,19 @@ const tagsOf = ({ tags }: Device) =>
 
 function stateOf(device: ShownDevice, color: Colors): string {
   if (!device.enabled) return color.yellow('disabled');
-  if (device.online) return color.green('online');
+  if (device.presence.state === 'online') return color.green('online');
+  if (device.presence.state === 'silent') return color.yellow('silent');
   return device.tokens.length === 0 ? color.yellow('no token') : color.dim('offline');
+}
+
+/** `replaced (4500), a newer connection took over` */
+function reasonOf({
+  reason,
+  closeCode,
+  detail,
+}: Pick<SessionRecord, 'closeCode' | 'detail'> & { reason?: string }): string {
+  const code = closeCode === undefined ? '' : ` (${closeCode})`;
+  return `${reason ?? 'ended'}${code}${detail ? `, ${cell(detail)}` : ''}`;
 }
 
 function stateOfSink(state: SinkState, color: Colors): string {
@@ -148,7 +175,7 @@ function stateOfSink(state: SinkState, color: Colors): string {
 }
 
 /** What came from a device is shown without its control characters: they could rewrite the terminal. */
-function cell(value: unknown): string {
+export function cell(value: unknown): string {
   if (value === undefined) return '';
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return text.replaceAll(/\p{Cc}/gu, '�');

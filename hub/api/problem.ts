@@ -1,4 +1,5 @@
 /** Errors as HTTP problem details (RFC 9457), made from the table of refusals. */
+import { ParamsMisfit } from '../commands/command-request.ts';
 import { REFUSALS, type Refusal, RefusedError, Unavailable } from '../kit/errors.ts';
 
 /** One mistake in a request. */
@@ -50,6 +51,7 @@ interface RequestError extends Error {
 /** The problem of whatever a handler threw. An error that nobody foresaw says nothing of its inside. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof MistakenRequest) return problemOf(error, error.errors);
+  if (error instanceof ParamsMisfit) return problemOf(error, [mistakeOf(error)]);
   if (error instanceof RefusedError) return problemOf(error);
   if (error instanceof Unavailable) return problemOf({ code: 'unavailable', detail: error.message });
   const { validation, validationContext, statusCode = 500, message } = error as RequestError;
@@ -60,6 +62,10 @@ export function problemOfError(error: unknown): Problem {
   }
   const detail = 'The hub made a mistake; its log says more.';
   return { type: 'about:blank', title: 'Internal Server Error', status: 500, code: 'internal', detail };
+}
+
+function mistakeOf({ failure: { path, message } }: ParamsMisfit): Mistake {
+  return { in: 'body', path: `/params${path}`, message };
 }
 
 function mistakesOf(validation: NonNullable<RequestError['validation']>, context = 'body'): Mistake[] {

@@ -9,14 +9,15 @@ import {
   type Command,
   type CommandEvent,
   type CommandState,
-  eventOfFailure,
   hasEnded,
   isFinal,
 } from './command.ts';
 import { type CommandQuery, createCommandIndex } from './command-index.ts';
 import { type CommandRequest, checkParams, commandOf, createIds, typeOf } from './command-request.ts';
 import { createDelivery, type Outlet } from './delivery.ts';
+import { eventOfResult } from './result.ts';
 import { createSweeper, type SweepOptions } from './sweeper.ts';
+import { createWaits } from './waits.ts';
 
 export interface Commands {
   /** Durable when it resolves. Throws `RefusedError` (not-found, unknown-command, invalid, queue-full, exists), `Unavailable`. */
@@ -58,7 +59,7 @@ export interface CommandsDeps {
   deviceExists(id: string): boolean;
   /** Who did what, for the audit log. */
   audit?(entry: { actor: string; action: string; target: string; result: string }): void;
-  /** The table did not take a change; it is tried again. */
+  /** The table did not take a change; it is tried again. Told once in ten seconds at most. */
   onError?(error: unknown): void;
   now?: () => number;
 }
@@ -70,12 +71,13 @@ export interface CommandsOptions extends Partial<SweepOptions> {
   openPerDevice?: number;
 }
 
-/** A result's value beyond this is not kept. */
-const MAX_VALUE_BYTES = 65_536;
 /** At most one change of progress in this time is kept; the others are left out. */
 const PROGRESS_MS = 200;
 /** Progress and result may come together, with a sweep between; more collisions than this are no coincidence. */
 const CHANGE_ATTEMPTS = 20;
+/** A full disk fails every change; one line in this time tells it. */
+const TELL_MS = 10_000;
+const MAX_AUDITED = 1_000;
 
 export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}): Commands {
   const { table, types, deviceExists, audit = () => {}, onError = () => {}, now = Date.now } = deps;
@@ -83,11 +85,14 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
   const index = createCommandIndex();
   const counts = Object.fromEntries(COMMAND_STATES.map((state) => [state, 0])) as Record<CommandState, number>;
   const listeners: ((command: Command) => void)[] = [];
-  const waiting = new Map<string, Set<() => void>>();
+  const waits = createWaits();
+  /** Refused answers that were told already: a device that repeats itself does not fill the audit log. */
+  const audited = new Set<string>();
   /** Asked for and not durable yet, by device: they count as queued. */
   const storing = new Map<string, number>();
   const makeId = createIds();
   let latestAt = 0;
+  let toldAt = Number.NEGATIVE_INFINITY;
 
   for (const row of table.values()) {
     index.put(row.value);
@@ -98,7 +103,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
     of: index.of,
     markSent: (id) => change(id, { type: 'send' }),
     onDelay(error) {
-      if (error) onError(error);
+      if (error) trouble(error);
       sweeper.soon();
     },
     now,
@@ -109,7 +114,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       move: (id, event) => change(id, event),
       remove: (id) => table.delete(id),
       retry: delivery.retry,
-      onError,
+      onError: trouble,
       now,
     },
     options,
@@ -121,7 +126,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
     const before = index.put(command);
     if (before?.state !== command.state) counts[command.state]++;
     sweeper.changed(command);
-    if (hasEnded(command.state)) for (const wake of waiting.get(id) ?? []) wake();
+    if (hasEnded(command.state)) waits.wake(id);
     for (const listener of listeners) listener(command);
     if (command.state === 'queued') delivery.wake(command.device);
   });
@@ -141,21 +146,27 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
   }
 
   /** A device may report faster than anybody looks. */
-  const isIdleProgress = ({ state, updatedAt }: Command, event: CommandEvent) =>
-    event.type === 'progress' && state === 'accepted' && now() - updatedAt < PROGRESS_MS;
+  const isIdleProgress = ({ acceptedAt, progress, updatedAt }: Command, event: CommandEvent) =>
+    event.type === 'progress' &&
+    acceptedAt !== undefined &&
+    (event.progress === undefined || (progress !== undefined && now() - updatedAt < PROGRESS_MS));
 
-  /** The command if the device was sent it; that somebody else's was answered is worth a line in the audit log. */
-  function owned(device: string, frame: Progress | Result): Command | undefined {
-    const command = index.get(frame.id);
+  /** The command if the device was sent it; that somebody else's was answered is worth one line in the audit log. */
+  function owned(device: string, { type, id }: Progress | Result): Command | undefined {
+    const command = index.get(id);
     if (command?.device === device) return command;
-    if (command)
-      audit({
-        actor: `device:${device}`,
-        action: `command.${frame.type}`,
-        target: frame.id,
-        result: 'unknown-command',
-      });
+    const offence = `${device} ${type} ${id}`;
+    if (!command || audited.has(offence)) return undefined;
+    if (audited.size >= MAX_AUDITED) audited.clear();
+    audited.add(offence);
+    audit({ actor: `device:${device}`, action: `command.${type}`, target: id, result: 'unknown-command' });
     return undefined;
+  }
+
+  function trouble(error: unknown): void {
+    if (now() - toldAt < TELL_MS) return;
+    toldAt = now();
+    onError(error);
   }
 
   function refuseFull(device: string): void {
@@ -206,7 +217,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       throw new RefusedError('already-sent', `The command is ${state}; only a queued one can be cancelled.`);
     },
     async wait(id, withinMs) {
-      if (!hasEnded(found(index.get(id), id).state)) await changed(waiting, id, withinMs);
+      if (!hasEnded(found(index.get(id), id).state)) await waits.until(id, withinMs);
       return found(index.get(id), id);
     },
     onChange: (listener) => void listeners.push(listener),
@@ -217,7 +228,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       const command = owned(device, frame);
       if (!command) return false;
       const { progress } = frame;
-      change(command.id, { type: 'progress', ...(progress !== undefined && { progress }) }).catch(onError);
+      change(command.id, { type: 'progress', ...(progress !== undefined && { progress }) }).catch(trouble);
       return true;
     },
     result(device, frame) {
@@ -227,7 +238,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       return change(command.id, eventOfResult(frame, types.get(command.name))).then(
         () => true,
         (error: unknown) => {
-          onError(error);
+          trouble(error);
           return false;
         },
       );
@@ -244,7 +255,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
     },
     close() {
       sweeper.close();
-      for (const wakes of waiting.values()) for (const wake of wakes) wake();
+      waits.close();
     },
   };
 }
@@ -258,26 +269,4 @@ function found(command: Command | undefined, id: string): Command {
 function sameAgain(existing: Command, asked: Command): Command {
   if (existing.device === asked.device && existing.name === asked.name) return existing;
   throw new RefusedError('exists', `There is another command "${asked.id}" already.`);
-}
-
-/** Resolves when the command has ended, or after `withinMs`. */
-async function changed(waiting: Map<string, Set<() => void>>, id: string, withinMs: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const wakes = waiting.get(id) ?? new Set();
-  waiting.set(id, wakes.add(resolve));
-  const timer = setTimeout(resolve, withinMs);
-  await promise;
-  clearTimeout(timer);
-  wakes.delete(resolve);
-  if (wakes.size === 0 && waiting.get(id) === wakes) waiting.delete(id);
-}
-
-/** A result that does not fit is kept and marked; one that is too large to keep is only marked. */
-function eventOfResult({ ok, value, error }: Result, type: CommandType | undefined): CommandEvent {
-  if (!ok) return eventOfFailure(error ?? { code: 'failed', message: 'the device gave no reason' });
-  if (value !== undefined && Buffer.byteLength(JSON.stringify(value)) > MAX_VALUE_BYTES)
-    return { type: 'succeed', misfit: `is larger than ${MAX_VALUE_BYTES} bytes and was not kept` };
-  const failure = type?.checkResult(value ?? {});
-  const misfit = failure && `${failure.path || '/'} ${failure.message}`;
-  return { type: 'succeed', ...(value !== undefined && { value }), ...(misfit !== undefined && { misfit }) };
 }

@@ -15,6 +15,7 @@ import { type Admission, DEVICE_PATH, SUBPROTOCOL } from './admission.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import { createTurnBudget, WsConnection } from './socket.ws.ts';
+import { createTakeovers } from './takeovers.ts';
 
 export interface ListenerDeps {
   admission: Admission;
@@ -45,6 +46,7 @@ const MAX_FRAGMENTS = 1_024;
 /** Connections are pinged in so many groups, one after the other, so that a heartbeat is no burst. */
 const HEARTBEAT_GROUPS = 32;
 const CLOSE_GRACE_MS = 3_000;
+const TAKEOVERS = { limit: 5, withinMs: 10_000 };
 
 /** Starts listening; throws the error of `listen` (EADDRINUSE …). */
 export async function createListener(deps: ListenerDeps, options: ListenerOptions): Promise<Listener> {
@@ -60,6 +62,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
   });
   const links = new Map<WsConnection, Session>();
   const budget = createTurnBudget();
+  const takeovers = createTakeovers(TAKEOVERS);
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
@@ -76,8 +79,21 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
       log.debug({ address: knock.address, code: verdict.code }, 'a device was not let in');
       return refuseUpgrade(socket, verdict);
     }
+    const quarrel = quarrelAbout(verdict.device);
+    if (quarrel) return refuseUpgrade(socket, quarrel);
     sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict.device, socket as Socket));
   });
+
+  /** Who has to wait because two clients take one device from each other: the one inside stays inside. */
+  function quarrelAbout(device: string): (Refusal & { retryAfterSeconds: number }) | undefined {
+    if (!sessions.get(device)) return undefined;
+    const { waitMs, isNews } = takeovers.knock(device, Date.now());
+    if (waitMs === 0) return undefined;
+    if (isNews)
+      log.warn({ device }, 'two clients with the token of one device take it from each other; the newer waits');
+    const detail = 'another client of this device is connected; give each its own token';
+    return { code: 'takeover', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
+  }
 
   function welcome(ws: WebSocket, device: string, socket: Socket): void {
     ws.on('error', (error) => log.debug({ device, error: error.message }, 'a socket failed'));
@@ -100,7 +116,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     });
     ws.on('close', (code) => {
       links.delete(connection);
-      sessions.ended(session);
+      sessions.ended(session, code);
       log.debug({ device, session: session.id, code }, 'a device disconnected');
     });
   }

@@ -1,7 +1,9 @@
 /** One device on one socket: reads its frames, sends them up the road, and answers each numbered one exactly once. */
 import type { Check } from '../../schemas/index.ts';
-import type { Downlink, Flow, Hello, Telemetry } from '../../schemas/types.gen.ts';
-import { REFUSALS, type RefusalCode } from '../kit/errors.ts';
+import type { Downlink, Flow, Hello, Progress, Result, Telemetry } from '../../schemas/types.gen.ts';
+import type { Commands } from '../commands/commands.ts';
+import type { Outlet } from '../commands/delivery.ts';
+import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
@@ -41,6 +43,7 @@ export interface Road {
   checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
   ingest: Ingest;
   counts: GatewayCounts;
+  commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
   /** The hub is stopping: nothing more is taken. */
   draining: boolean;
   /** Hands a frame to the journal; false when it cannot take it now. */
@@ -56,8 +59,12 @@ const RETRY_WINDOW_MS = 200;
 const RETRY_DISK_MS = 5_000;
 /** Frames that may still come after a `flow` before the device is taken for one that does not listen. */
 const PATIENCE = 4;
+/** A device that says nothing for so long gets its commands all the same. */
+const HELLO_MS = 1_000;
+/** Commands are sent while no more than this part of the backlog is used: acks come first. */
+const COMMANDS_SHARE = 0.25;
 
-export class Session implements SequenceListener {
+export class Session implements SequenceListener, Outlet {
   readonly id: string;
   readonly device: string;
   readonly connectedAt: number;
@@ -66,6 +73,9 @@ export class Session implements SequenceListener {
   readonly #bucket: Bucket;
   #sequence: Sequence | undefined;
   #closed = false;
+  #left: Refusal | undefined;
+  /** Set until the device is ready for commands: it has said something, or nothing for a while. */
+  #unready: NodeJS.Timeout | undefined;
   #ignored = 0;
   #oldestUnackedAt = 0;
 
@@ -76,10 +86,20 @@ export class Session implements SequenceListener {
     this.#connection = connection;
     this.#road = road;
     this.#bucket = createBucket(road.limits.readingsPerSecond, now);
+    this.#unready = setTimeout(() => this.#listen(), HELLO_MS);
   }
 
   get address(): string {
     return this.#connection.address;
+  }
+
+  /** Why the hub closed it; undefined when it did not. */
+  get left(): Refusal | undefined {
+    return this.#left;
+  }
+
+  get hasRoom(): boolean {
+    return this.#connection.backlog <= COMMANDS_SHARE * this.#road.limits.backlogBytes;
   }
 
   get settled(): boolean {
@@ -93,6 +113,7 @@ export class Session implements SequenceListener {
     if (isTooDeep(data, MAX_DEPTH)) return this.#error('too-deep', `at most ${MAX_DEPTH} levels`);
     const frame = parse(data);
     if (frame === undefined) return this.#error('not-json', 'a frame is one JSON object');
+    if (this.#unready && frame.type !== 'hello') this.#listen();
     switch (frame.type) {
       case 'telemetry':
         return this.#telemetry(frame, now);
@@ -125,6 +146,14 @@ export class Session implements SequenceListener {
       heartbeatMs: this.#road.heartbeatMs,
       limits: { frameBytes, readingsPerFrame, window, readingsPerSecond },
     });
+    this.#listen();
+  }
+
+  /** From now on commands come here. */
+  #listen(): void {
+    clearTimeout(this.#unready);
+    this.#unready = undefined;
+    this.#road.commands.opened(this.device, this);
   }
 
   #begin(epoch: string): Sequence {
@@ -203,7 +232,21 @@ export class Session implements SequenceListener {
     const type = frame.type as 'progress' | 'result';
     const failure = this.#road.checks[type](frame);
     if (failure) return this.#error('invalid-frame', `${type}: ${failure.path} ${failure.message}`);
-    this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(frame.id)}`);
+    const known = type === 'progress' ? this.#progress(frame) : this.#result(frame);
+    if (!known) this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(frame.id)}`);
+  }
+
+  #progress(frame: Record<string, unknown>): boolean {
+    return this.#road.commands.progress(this.device, frame as unknown as Progress);
+  }
+
+  #result(frame: Record<string, unknown>): boolean {
+    const { id } = frame as unknown as Result;
+    const durable = this.#road.commands.result(this.device, frame as unknown as Result);
+    void durable?.then((isDurable) => {
+      if (isDurable) this.send({ type: 'result-ack', id });
+    });
+    return durable !== undefined;
   }
 
   ack(seq: number): void {
@@ -243,12 +286,15 @@ export class Session implements SequenceListener {
   close(code: RefusalCode, detail: string): void {
     if (this.#closed) return;
     this.ended();
+    this.#left = { code, detail };
     this.#connection.close(REFUSALS[code].close, detail);
   }
 
   /** The socket is gone: the sequence goes on without a listener until the next session of its epoch. */
   ended(): void {
     this.#closed = true;
+    clearTimeout(this.#unready);
+    this.#road.commands.closed(this.device, this);
     if (this.#sequence?.listener === this) this.#sequence.listener = undefined;
   }
 }

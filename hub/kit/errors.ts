@@ -13,6 +13,7 @@ export const REFUSALS = {
   origin: { status: 403, close: 0, retry: false, title: 'This Origin is not allowed.' },
   subprotocol: { status: 426, close: 0, retry: false, title: 'The subprotocol telemetry-hub.v1 is required.' },
   'too-many-attempts': { status: 429, close: 0, retry: true, title: 'Too many failed attempts from this address.' },
+  takeover: { status: 429, close: 0, retry: true, title: 'Two clients take this device from each other.' },
   full: { status: 503, close: 4001, retry: true, title: 'The hub has no room for another connection.' },
   draining: { status: 503, close: 1001, retry: true, title: 'The hub is shutting down or restarting.' },
   // on the socket
@@ -28,7 +29,7 @@ export const REFUSALS = {
   'too-deep': { status: 400, close: 0, retry: false, title: 'The JSON is nested deeper than 8 levels.' },
   'unknown-type': { status: 400, close: 0, retry: false, title: 'The hub knows no frame of this type.' },
   'invalid-frame': { status: 400, close: 0, retry: false, title: 'The frame does not fit its schema.' },
-  'unknown-command': { status: 404, close: 0, retry: false, title: 'The device has no such command.' },
+  'unknown-command': { status: 404, close: 0, retry: false, title: 'There is no such command.' },
   // about one reading (the rest are JSON Schema keywords)
   stream: { status: 400, close: 0, retry: false, title: 'The hub has no such stream.' },
   clock: { status: 400, close: 0, retry: false, title: 'The time is too far ahead, or older than the store keeps.' },
@@ -40,7 +41,11 @@ export const REFUSALS = {
   exists: { status: 409, close: 0, retry: false, title: 'It exists already.' },
   conflict: { status: 409, close: 0, retry: true, title: 'Somebody else changed it at the same moment.' },
   invalid: { status: 400, close: 0, retry: false, title: 'The request does not fit its schema.' },
+  'queue-full': { status: 429, close: 0, retry: true, title: 'The device has as many commands waiting as it may.' },
+  'already-sent': { status: 409, close: 0, retry: false, title: 'The command is past the point where it can be cancelled.' },
   'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
+  'too-many-groups': { status: 429, close: 0, retry: true, title: 'Too many group commands are under way.' },
+  'too-many-schedules': { status: 409, close: 0, retry: false, title: 'There are as many schedules as there may be.' },
   unavailable: { status: 503, close: 0, retry: true, title: 'Something the hub depends on does not answer.' },
   'store-unavailable': { status: 503, close: 0, retry: true, title: 'The telemetry store does not answer.' },
 } as const satisfies Record<string, { status: number; close: number; retry: boolean; title: string }>;

@@ -9,9 +9,11 @@ export interface MetricSources {
   frames(): Record<string, number>;
   /** Devices with an open session. */
   sessions(): number;
-  /** Devices that are known. */
-  devices(): number;
+  /** Known devices by their presence. */
+  devices(): Record<string, number>;
   journal(): { bytes: number; limitBytes: number };
+  /** Commands by the state they reached, and how many are queued now. */
+  commands(): { reached: Readonly<Record<string, number>>; queued: number };
   sinks(): readonly { name: string; written: number; refused: number; lagFrames: number; lagMs: number }[];
 }
 
@@ -44,12 +46,18 @@ export function createMetrics(sources: MetricSources): Metrics {
   };
 }
 
-function addCounters(registry: Registry, { readings, frames, sinks }: MetricSources) {
+function addCounters(registry: Registry, { readings, frames, sinks, commands }: MetricSources) {
   const bySink = (value: 'written' | 'refused') => () =>
     Object.fromEntries(sinks().map((sink) => [sink.name, sink[value]]));
   const counters = [
     { name: 'hub_readings_total', help: 'Readings by what became of them.', label: 'outcome', read: readings },
     { name: 'hub_frames_total', help: 'Frames by kind.', label: 'kind', read: frames },
+    {
+      name: 'hub_commands_total',
+      help: 'Commands by each state they reached.',
+      label: 'state',
+      read: () => commands().reached,
+    },
     { name: 'hub_sink_written_total', help: 'Readings a sink took.', label: 'sink', read: bySink('written') },
     {
       name: 'hub_sink_refused_total',
@@ -72,10 +80,10 @@ function addCounters(registry: Registry, { readings, frames, sinks }: MetricSour
   }
 }
 
-function addGauges(registry: Registry, { sessions, devices, journal, sinks }: MetricSources) {
+function addGauges(registry: Registry, { sessions, devices, journal, sinks, commands }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
-    { name: 'hub_devices', help: 'Devices that are known.', read: devices },
+    { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
     { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
     { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
   ];
@@ -89,6 +97,15 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks }: Me
       },
     });
   }
+  new Gauge({
+    name: 'hub_devices',
+    help: 'Known devices by presence: online, silent or offline.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, count] of Object.entries(devices())) this.set({ state }, count);
+    },
+  });
   const lags = [
     { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', value: 'lagFrames', per: 1 },
     { name: 'hub_sink_lag_seconds', help: 'How long the oldest unread frame has waited.', value: 'lagMs', per: 1_000 },

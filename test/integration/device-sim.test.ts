@@ -260,6 +260,26 @@ describe('commands to a simulated device', () => {
     expect(fleet.report().commands).toBe(1);
   });
 
+  it('read-now sends a reading at once', async () => {
+    const { session } = await connected();
+    session.send(command('c1', 'read-now'));
+    await session.next('progress');
+    const { readings } = (await session.next('telemetry')) as unknown as { readings: { ts: number }[] };
+    expect(await session.next('result')).toMatchObject({ ok: true, value: { readings: 1, ts: readings[0]!.ts } });
+  });
+
+  it('set-config keeps its settings, and shows them', async () => {
+    const notices: string[] = [];
+    const { session } = await connected({ onNotice: (notice) => notices.push(notice) });
+    session.send(command('c1', 'set-config', { settings: { mode: 'eco' } }));
+    await session.next('progress');
+    expect(await session.next('result')).toMatchObject({ value: { settings: { mode: 'eco' } } });
+    session.send(command('c2', 'set-config', { settings: { limit: 3 } }));
+    await session.next('progress');
+    expect(await session.next('result')).toMatchObject({ value: { settings: { mode: 'eco', limit: 3 } } });
+    expect(notices).toHaveLength(2);
+  });
+
   it('identify shows itself', async () => {
     const notices: string[] = [];
     const { session } = await connected({ onNotice: (notice) => notices.push(notice) });

@@ -15,7 +15,7 @@ const { commands: types } = loadCatalog();
 class Line {
   hasRoom = true;
   frames: Record<string, unknown>[] = [];
-  send = (frame: Downlink) => void this.frames.push(frame as Record<string, unknown>);
+  send = (frame: Downlink) => void this.frames.push({ ...frame });
   get ids() {
     return this.frames.map(({ id }) => id);
   }
@@ -314,6 +314,7 @@ describe('answers', () => {
   it('a result of another device is refused and audited; of a command that never was it is only refused', () => {
     expect(result({}, 'd2')).toBeUndefined();
     expect(commands.progress('d2', { type: 'progress', id, state: 'accepted' })).toBe(false);
+    expect(result({}, 'd2')).toBeUndefined();
     expect(audited).toEqual([
       { actor: 'device:d2', action: 'command.result', target: id, result: 'unknown-command' },
       { actor: 'device:d2', action: 'command.progress', target: id, result: 'unknown-command' },

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Connection } from '../../hub/gateway/connection.ts';
 import type { Session } from '../../hub/gateway/session.ts';
 import { createSessions, type Sessions } from '../../hub/gateway/sessions.ts';
@@ -53,7 +53,20 @@ class Ledger {
   }
 }
 
+/** Commands that write down what a session tells them. */
+class Orders {
+  told: string[] = [];
+  known = new Set<string>();
+  durable: boolean | undefined = true;
+  opened = (device: string) => void this.told.push(`opened ${device}`);
+  closed = (device: string) => void this.told.push(`closed ${device}`);
+  progress = (_device: string, { id }: { id: string }) => this.known.has(id);
+  result = (_device: string, { id }: { id: string }) =>
+    this.known.has(id) ? Promise.resolve(this.durable === true) : undefined;
+}
+
 let ledger: Ledger;
+let orders: Orders;
 let sessions: Sessions;
 let counts: Parameters<typeof createSessions>[0]['counts'];
 let wire: Wire;
@@ -79,9 +92,10 @@ function reconnect() {
 
 beforeEach(() => {
   ledger = new Ledger();
+  orders = new Orders();
   counts = { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
   const ingest = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
-  const road = { limits, heartbeatMs: 25_000, checks, ingest, counts, observeAck: () => {} };
+  const road = { limits, heartbeatMs: 25_000, checks, ingest, counts, commands: orders, observeAck: () => {} };
   sessions = createSessions({ ...road, journal: ledger });
   reconnect();
 });
@@ -135,7 +149,7 @@ describe('a session', () => {
     say(telemetry(1));
     say(telemetry(2));
     ledger.commit();
-    sessions.ended(session);
+    sessions.ended(session, 1000);
     reconnect();
     expect(say(hello)).toMatchObject([{ resume: 2 }]);
     reconnect();
@@ -197,7 +211,7 @@ describe('a session', () => {
   it('keeps the newer session when the older one ends late', () => {
     const older = session;
     reconnect();
-    sessions.ended(older);
+    sessions.ended(older, 4500);
     expect(sessions.get('d1')).toBe(session);
     expect(say(telemetry(1), NOW, older)).toEqual([]);
     expect(ledger.open).toEqual([]);
@@ -244,5 +258,57 @@ describe('a session', () => {
     await drained;
     expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
     expect(ledger.frames).toHaveLength(1);
+  });
+});
+
+describe('a session and commands', () => {
+  afterEach(() => vi.useRealTimers());
+
+  it('asks for commands after hello, once', () => {
+    say(hello);
+    say(telemetry(1));
+    expect(orders.told).toEqual(['opened d1']);
+  });
+
+  it('asks for them with the first other frame, and after a second of silence', () => {
+    vi.useFakeTimers();
+    say(telemetry(1));
+    expect(orders.told).toEqual(['opened d1']);
+    reconnect();
+    vi.advanceTimersByTime(999);
+    expect(orders.told).toEqual(['opened d1', 'closed d1']);
+    vi.advanceTimersByTime(1);
+    expect(orders.told).toEqual(['opened d1', 'closed d1', 'opened d1']);
+  });
+
+  it('asks for none once it was closed', () => {
+    vi.useFakeTimers();
+    session.close('silent', '');
+    vi.advanceTimersByTime(5_000);
+    expect(orders.told).toEqual(['closed d1']);
+  });
+
+  it('has room for commands while its socket is nearly empty', () => {
+    expect(session.hasRoom).toBe(true);
+    wire.backlog = limits.backlogBytes / 2;
+    expect(session.hasRoom).toBe(false);
+  });
+
+  it('acknowledges a result once it is durable, and not before', async () => {
+    orders.known.add('c1');
+    expect(say({ type: 'progress', id: 'c1', state: 'accepted' })).toEqual([]);
+    expect(say({ type: 'result', id: 'c1', ok: true })).toEqual([]);
+    await Promise.resolve();
+    expect(wire.take()).toEqual([{ type: 'result-ack', id: 'c1' }]);
+    orders.durable = false;
+    say({ type: 'result', id: 'c1', ok: true });
+    await Promise.resolve();
+    expect(wire.take()).toEqual([]);
+  });
+
+  it.each(['progress', 'result'])('answers unknown-command to a %s of a command it was never sent', (type) => {
+    expect(say({ type, id: 'c9', state: 'accepted', ok: true })).toMatchObject([
+      { type: 'error', code: 'unknown-command' },
+    ]);
   });
 });
