@@ -52,6 +52,7 @@ export function registerCommands(program: Program, verb: AddVerb): void {
   ])
     .option('--device <device>', 'only of this device')
     .option('--state <state>', 'only in this state')
+    .option('--group <group>', 'only of this group command')
     .option('--limit <rows>', 'at most so many', '50')
     .option('--json', 'as JSON');
   verb(commands, 'show <id>', 'One command, and what became of it.', showCommand, ['hub commands show ID --wait 30s'])
@@ -95,7 +96,7 @@ async function showCommand(session: Session, id = '') {
 }
 
 async function listCommands({ client, options, color, print, hint }: Session) {
-  const asked = ['device', 'state', 'limit'].flatMap((name) => {
+  const asked = ['device', 'state', 'group', 'limit'].flatMap((name) => {
     return options[name] === undefined ? [] : [[name, String(options[name])] as [string, string]];
   });
   const page = await client.json<{ commands: Command[] }>('GET', `/v1/commands?${new URLSearchParams(asked)}`);
@@ -146,7 +147,7 @@ function showOne({ options, color, print }: Session, command: Command) {
     ['created', time(createdAt)],
     [
       'sent',
-      attempt === 0 ? `not yet; until ${time(expiresAt)}` : `${attempt} times, deadline ${time(Number(deadlineAt))}`,
+      attempt === 0 ? `not yet; until ${time(expiresAt)}` : `${attempt} ×, deadline ${time(Number(deadlineAt))}`,
     ],
   ];
   if (finishedAt !== undefined) rows.push(['ended', time(finishedAt)]);

@@ -5,14 +5,19 @@ import { join } from 'node:path';
 import { type Catalog, loadCatalog, loadUplinkChecks } from '../schemas/index.ts';
 import { createApi } from './api/server.http.ts';
 import { openBackplane } from './backplane/backplane.sqlite.ts';
+import type { Command } from './commands/command.ts';
+import { createCommands } from './commands/commands.ts';
+import { createGroups } from './commands/groups.ts';
+import { createSchedules } from './commands/schedules.ts';
 import type { Config } from './config.ts';
 import { createDevices, type Device, type DeviceRow } from './devices/devices.ts';
+import { createPresence } from './devices/presence.ts';
 import { createAdmission, DEVICE_PATH } from './gateway/admission.ts';
 import { type Certificate, readCertificate, selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
 import { createListener } from './gateway/listener.ws.ts';
 import { createGatewayCounts } from './gateway/session.ts';
 import { createSessions } from './gateway/sessions.ts';
-import { startJobs } from './jobs.cron.ts';
+import { readCron, startJobs } from './jobs.cron.ts';
 import { type RefusalCode, UserError } from './kit/errors.ts';
 import type { Log } from './kit/log.ts';
 import { createMetrics } from './kit/metrics.ts';
@@ -82,8 +87,37 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   stack.push('backplane', () => backplane.close());
   const devices = createDevices(backplane.table<DeviceRow>('devices'), { seen: backplane.table('seen') });
   stack.push('devices', () => devices.close());
+  const presence = createPresence({
+    presence: backplane.table('presence'),
+    sessions: backplane.table('sessions'),
+    expectedIntervalMs: (id) => devices.get(id)?.expectedIntervalMs,
+  });
+  stack.push('presence', () => presence.close());
   const operators = createOperators(backplane.table<OperatorRow>('operators'));
   await ensureAdmin(operators, within('admin.token'));
+  const commands = createCommands({
+    table: backplane.table<Command>('commands'),
+    types: catalog.commands,
+    deviceExists: (id) => devices.get(id) !== undefined,
+    onError: (error) => log.error({ err: error }, 'a change of a command could not be stored; it is tried again'),
+  });
+  stack.push('commands', async () => commands.close());
+  const groups = createGroups({
+    table: backplane.table('groups'),
+    members: backplane.table('group-members'),
+    commands,
+    devices,
+    onTrouble: (error) => log.error({ err: error }, 'a group command could not go on; it is tried again'),
+  });
+  stack.push('groups', () => groups.close());
+  const schedules = createSchedules({
+    table: backplane.table('schedules'),
+    runs: backplane.table('runs'),
+    commands,
+    groups,
+    deviceExists: (id) => devices.get(id) !== undefined,
+    readCron,
+  });
 
   // the road: gateway → ingest → journal → sinks
   const sinks = createSinks(journal, [store, quarantine], {
@@ -101,7 +135,8 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
     frames: () => ({ received: counts.frames, duplicate: counts.duplicates, flow: counts.flows, error: counts.errors }),
     sessions: () => sessions.size,
-    devices: () => devices.size,
+    devices: () => presence.counts(devices.size),
+    commands: () => ({ reached: commands.counts, queued: commands.queued }),
     journal: () => journal.status(Date.now()),
     sinks: () => reporter.sinks(),
   });
@@ -112,27 +147,45 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     ingest: createIngest({ ...limits, streams: catalog.streams, retentionMs }),
     counts,
     journal,
+    commands,
     observeAck: metrics.observeAckLatency,
+    onOpen: presence.opened,
+    onEnd: presence.ended,
   });
   journal.onCommit((frames) => {
     live.update(frames);
-    for (const { device, receivedAt } of frames) devices.touch(device, receivedAt);
+    for (const { device, receivedAt, readings } of frames) {
+      devices.touch(device, receivedAt);
+      presence.heard(device, receivedAt, readings.length);
+    }
+    // A flood of readings starves timers; it drives the deadlines of commands itself.
+    commands.sweep();
   });
+  commands.onChange((command) =>
+    live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
+  );
+  presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
   devices.onChange((id, device) => {
     const reason = reasonToLeave(device);
     if (reason) sessions.close(id, reason, 'an operator changed the device');
-    if (!device) for (const part of [live, journal]) part.forget(id);
+    if (!device) for (const part of [live, journal, presence]) part.forget(id);
+    if (!device) commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
   });
 
   // who looks after it
   const jobs = startJobs(
     [
+      { name: 'run schedules', at: '* * * * * *', run: () => schedules.tick() },
+      { name: 'expire commands', at: '*/10 * * * * *', run: async () => commands.sweep() },
+      { name: 'forget old runs', at: '23 * * * *', run: () => schedules.prune() },
+      { name: 'forget old groups', at: '29 * * * *', run: () => groups.prune(Date.now()) },
       { name: 'sweep the journal', at: '* * * * *', run: () => journal.sweep(Date.now()) },
       {
         name: 'prune the store',
         at: '17 * * * *',
         run: async () => retentionMs > 0 && store.prune(Date.now() - retentionMs),
       },
+      { name: 'find silent devices', at: '*/10 * * * * *', run: async () => presence.sweep(Date.now()) },
     ],
     (job, error) => log.error({ job, err: error }, 'a job failed'),
   );
@@ -143,8 +196,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     version,
     node: hostname(),
     counts,
-    devices,
-    sessions,
+    presence: () => presence.counts(devices.size),
     journal,
     sinks,
     quarantine,
@@ -157,13 +209,17 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     createApi(
       {
         devices,
+        commands,
+        groups,
+        schedules,
+        jobs: jobs.list,
         operators,
         catalog,
         store,
         live,
         metrics,
         quarantine,
-        online: (id) => sessions.get(id) !== undefined,
+        presence,
         status: reporter.status,
         ready: () => ({
           ready: isReady(),

@@ -1,5 +1,6 @@
 /** The routes of commands: sending one to a device, waiting for its end, looking and taking back. */
 import { COMMAND_STATES, type Command } from '../commands/command.ts';
+import type { CommandQuery } from '../commands/command-index.ts';
 import { COMMAND_ID, MAX_PARAMS_BYTES, TIMEOUT_MS, TTL_MS } from '../commands/command-request.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { Devices } from '../devices/devices.ts';
@@ -28,6 +29,7 @@ const WAIT: Schema = {
 };
 const LISTED: Record<string, Schema> = {
   state: STATE,
+  group: { type: 'string', maxLength: 64, description: 'Only those of this group.' },
   limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
   before: { type: 'string', maxLength: 128, description: 'The `next` of the page before.' },
 };
@@ -86,10 +88,11 @@ export function commandRoutes({ devices, commands }: CommandRouteDeps): Route[] 
     return waitMs > 0 ? commands.wait(command.id, waitMs) : command;
   };
   const page = (asked: Record<string, string | number | undefined>, device?: string) => {
-    const { state, limit, before } = asked as { state?: Command['state']; limit: number; before?: string };
+    const { state, group, limit, before } = asked as Omit<CommandQuery, 'device'>;
     return commands.list({
       limit,
       ...(state !== undefined && { state }),
+      ...(group !== undefined && { group }),
       ...(before !== undefined && { before }),
       ...(device !== undefined && { device }),
     });

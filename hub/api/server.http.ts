@@ -9,13 +9,24 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import { includesRole, type Operator, type Operators } from '../operators/operators.ts';
+import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
+import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
 import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
+import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
 import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
 import { PROBLEM_TYPE, problemOfError } from './problem.ts';
 import type { Answer, Outlet, Route } from './route.ts';
+import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
 import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
 
-export interface ApiDeps extends DeviceRouteDeps, TelemetryRouteDeps, Omit<HubRouteDeps, 'openapi'> {
+export interface ApiDeps
+  extends ContractRouteDeps,
+    DeviceRouteDeps,
+    CommandRouteDeps,
+    GroupRouteDeps,
+    ScheduleRouteDeps,
+    TelemetryRouteDeps,
+    Omit<HubRouteDeps, 'openapi'> {
   operators: Pick<Operators, 'authenticate'>;
   log: Log;
   version: string;
@@ -41,8 +52,24 @@ const BODY_BYTES = 64 * 1024;
 const CLOSE_MS = 2_000;
 
 /** Every route there is, each with the role it needs. */
-export function routesOf(deps: DeviceRouteDeps & TelemetryRouteDeps & HubRouteDeps): Route[] {
-  return [...hubRoutes(deps), ...deviceRoutes(deps), ...telemetryRoutes(deps)];
+export function routesOf(
+  deps: ContractRouteDeps &
+    DeviceRouteDeps &
+    CommandRouteDeps &
+    GroupRouteDeps &
+    ScheduleRouteDeps &
+    TelemetryRouteDeps &
+    HubRouteDeps,
+): Route[] {
+  return [
+    ...hubRoutes(deps),
+    ...contractRoutes(deps),
+    ...deviceRoutes(deps),
+    ...commandRoutes(deps),
+    ...groupRoutes(deps),
+    ...scheduleRoutes(deps),
+    ...telemetryRoutes(deps),
+  ];
 }
 
 /** Listens when it resolves. Rejects when the address cannot be used. */

@@ -7,7 +7,12 @@ import { pino } from 'pino';
 import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
+import { createCommands } from '../../hub/commands/commands.ts';
+import { createGroups } from '../../hub/commands/groups.ts';
+import { createSchedules } from '../../hub/commands/schedules.ts';
 import { createDevices } from '../../hub/devices/devices.ts';
+import { createPresence } from '../../hub/devices/presence.ts';
+import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
@@ -33,7 +38,7 @@ const STATUS: HubStatus = {
   startedAt: 0,
   uptimeMs: 61_000,
   ready: true,
-  devices: { known: 1, online: 0 },
+  devices: { known: 1, online: 0, silent: 0, offline: 1 },
   readings: { accepted: 42, rejected: 1, duplicate: 2, perSecond: 3.4 },
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
@@ -78,8 +83,32 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'hub-api-'));
   const backplane = openBackplane(join(dataDir, 'hub.db'));
   const devices = createDevices(backplane.table('devices'), { seen: backplane.table('devices.seen') });
+  const presence = createPresence({
+    presence: backplane.table('presence'),
+    sessions: backplane.table('sessions'),
+    expectedIntervalMs: (id) => devices.get(id)?.expectedIntervalMs,
+  });
   const operators = createOperators(backplane.table('operators'));
   await ensureAdmin(operators, join(dataDir, 'admin.token'));
+  const commands = createCommands({
+    table: backplane.table('commands'),
+    types: loadCatalog().commands,
+    deviceExists: (id) => devices.get(id) !== undefined,
+  });
+  const groups = createGroups({
+    table: backplane.table('groups'),
+    members: backplane.table('group-members'),
+    commands,
+    devices,
+  });
+  const schedules = createSchedules({
+    table: backplane.table('schedules'),
+    runs: backplane.table('runs'),
+    commands,
+    groups,
+    deviceExists: (id) => devices.get(id) !== undefined,
+    readCron,
+  });
   const live = createLive();
   const store = fakeStore();
   const logged: string[] = [];
@@ -91,18 +120,22 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     readings: () => ({ accepted: 42, rejected: 1, duplicate: 2, quarantined: 1 }),
     frames: () => ({ telemetry: 40 }),
     sessions: () => 3,
-    devices: () => devices.size,
+    devices: () => presence.counts(devices.size),
     journal: () => JOURNAL,
+    commands: () => ({ reached: commands.counts, queued: commands.queued }),
     sinks: () => [{ name: 'store', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
   });
   const state = {
     ready: true,
     reasons: [] as string[],
-    online: new Set<string>(),
     quarantine: [] as QuarantinedReading[],
   };
   const deps: ApiDeps = {
     devices,
+    commands,
+    groups,
+    schedules,
+    jobs: () => [],
     operators,
     live,
     store,
@@ -112,7 +145,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     version: '0.0.0',
     status: () => STATUS,
     ready: () => ({ ready: state.ready, reasons: state.reasons }),
-    online: (id) => state.online.has(id),
+    presence,
     quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
     ...overrides,
   };
@@ -147,12 +180,29 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
 
   async function close() {
     await api.close();
+    groups.close();
+    await presence.close();
     await devices.close();
     await backplane.close();
     await rm(dataDir, { recursive: true });
   }
 
-  return { api, call, close, dataDir, deps, devices, operators, live, store, logged, state, tokens };
+  return {
+    api,
+    call,
+    close,
+    commands,
+    dataDir,
+    deps,
+    devices,
+    presence,
+    operators,
+    live,
+    store,
+    logged,
+    state,
+    tokens,
+  };
 }
 
 interface CallOptions {

@@ -1,0 +1,165 @@
+/** The routes of group commands: one command to many devices, how far it is, and stopping it. */
+import { COMMAND_STATES } from '../commands/command.ts';
+import { TIMEOUT_MS, TTL_MS } from '../commands/command-request.ts';
+import { type Group, type GroupOrder, MAX_GROUP } from '../commands/group.ts';
+import type { Groups } from '../commands/groups.ts';
+import { MAX_TAGS, MAX_TEXT } from '../devices/devices.ts';
+import { RefusedError } from '../kit/errors.ts';
+import { object, query, type Route, type Schema } from './route.ts';
+
+export interface GroupRouteDeps {
+  groups: Groups;
+}
+
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
+const COUNT: Schema = { type: 'integer' };
+const GROUP_PARAMS: Schema = object({ id: { type: 'string', maxLength: 64 } });
+
+const SELECTOR: Schema = {
+  ...object(
+    {
+      tags: {
+        type: 'object',
+        maxProperties: MAX_TAGS,
+        additionalProperties: { type: 'string', maxLength: MAX_TEXT },
+        description: 'Devices that bear every one of these tags; an empty object means every device.',
+        examples: [{ floor: '1' }],
+      },
+      devices: {
+        type: 'array',
+        maxItems: 1_000,
+        items: { type: 'string', maxLength: 128 },
+        description: 'Only these.',
+      },
+    },
+    ['tags', 'devices'],
+  ),
+  minProperties: 1,
+};
+
+/** What is asked of every device, for groups and schedules alike. */
+export const ORDER: Record<string, Schema> = {
+  selector: SELECTOR,
+  name: { type: 'string', maxLength: 64, description: 'The command, by the name of its schema.' },
+  params: { type: 'object', description: "By the command's schema." },
+  ttlMs: {
+    ...{ type: 'integer', minimum: TTL_MS.min, maximum: TTL_MS.max },
+    description: `How long each command may wait for its device; ${TTL_MS.fallback} without it.`,
+  },
+  timeoutMs: {
+    ...{ type: 'integer', minimum: TIMEOUT_MS.min, maximum: TIMEOUT_MS.max },
+    description: "How long a device may take; the schema's without it.",
+  },
+  parallel: {
+    ...{ type: 'integer', minimum: 1, maximum: MAX_GROUP },
+    description: 'Devices that may have an unfinished command of this group at a time; all without it.',
+  },
+  stopWhenFailedPercent: {
+    ...{ type: 'number', minimum: 0, maximum: 100 },
+    description: 'Sends no more once more than this share of all devices has failed.',
+  },
+};
+const OPTIONAL = ['params', 'ttlMs', 'timeoutMs', 'parallel', 'stopWhenFailedPercent'];
+
+const GROUP: Schema = object(
+  {
+    id: { type: 'string' },
+    ...ORDER,
+    total: { ...COUNT, description: 'Devices; the sum of counts, refused and pending.' },
+    counts: {
+      ...object(Object.fromEntries(COMMAND_STATES.map((state) => [state, COUNT]))),
+      description: 'Its commands by state.',
+    },
+    pending: { ...COUNT, description: 'Devices without a command yet; for ever, when it was stopped.' },
+    refused: { ...COUNT, description: 'Devices that could not be given a command.' },
+    refusals: {
+      type: 'array',
+      description: 'The first of them, and why.',
+      items: object({ device: { type: 'string' }, code: { type: 'string' } }),
+    },
+    finished: { type: 'boolean' },
+    stopped: { enum: ['failures', 'cancelled'], description: 'Why the rest was not sent.' },
+    actor: { type: 'string', examples: ['operator:admin', 'schedule:nightly-reboot'] },
+    schedule: { type: 'string' },
+    createdAt: TIME,
+    finishedAt: TIME,
+  },
+  [...OPTIONAL, 'stopped', 'schedule', 'finishedAt'],
+);
+
+/** Looking takes a viewer, sending and stopping an operator. */
+export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/commands',
+      role: 'operator',
+      tag: 'groups',
+      summary: 'Sends a command to every device that the selector fits; durable when answered, sent from then on.',
+      body: object(ORDER, OPTIONAL),
+      answers: {
+        202: {
+          description: 'The group; its id is that of the whole.',
+          schema: object({ group: { type: 'string' }, total: COUNT, finished: { type: 'boolean' } }),
+        },
+      },
+      async handle({ body, operator }) {
+        const { id, total, finished } = await groups.start({
+          ...(body as GroupOrder),
+          actor: `operator:${operator?.name}`,
+        });
+        return { status: 202, body: { group: id, total, finished } };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/groups',
+      role: 'viewer',
+      tag: 'groups',
+      summary: 'Groups, the newest first.',
+      query: query({
+        limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
+        before: { type: 'string', maxLength: 64, description: 'The `next` of the page before.' },
+      }),
+      answers: {
+        200: {
+          description: 'A page; `next` is absent on the last.',
+          schema: object({ groups: { type: 'array', items: GROUP }, next: { type: 'string' } }, ['next']),
+        },
+      },
+      handle({ query: { limit, before } }) {
+        return { body: groups.list({ limit: Number(limit), ...(before !== undefined && { before: String(before) }) }) };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/v1/groups/:id',
+      role: 'viewer',
+      tag: 'groups',
+      summary: 'How far a group is: its commands by state.',
+      params: GROUP_PARAMS,
+      answers: { 200: { description: 'The group.', schema: GROUP } },
+      handle({ params: { id = '' } }) {
+        return { body: groupOf(groups, id) };
+      },
+    },
+    {
+      method: 'POST',
+      path: '/v1/groups/:id/cancel',
+      role: 'operator',
+      tag: 'groups',
+      summary: 'Sends no more and takes back what no device has yet; what was sent goes on.',
+      params: GROUP_PARAMS,
+      answers: { 200: { description: 'The group as it is now.', schema: GROUP } },
+      async handle({ params: { id = '' }, operator }) {
+        return { body: await groups.cancel(id, `operator:${operator?.name}`) };
+      },
+    },
+  ];
+}
+
+function groupOf(groups: Groups, id: string): Group {
+  const group = groups.get(id);
+  if (!group) throw new RefusedError('not-found', `There is no group "${id}".`);
+  return group;
+}
