@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubStatus } from './api/status.ts';
 import { EXIT, type ServerEvent, type Session, type Verb } from './cli-session.ts';
 import * as show from './cli-tables.ts';
+import type { SessionRecord } from './devices/presence.ts';
 import { backoffMs } from './kit/backoff.ts';
 import { UserError } from './kit/errors.ts';
 import type { QuarantinedReading } from './telemetry/quarantine.ts';
@@ -14,8 +15,12 @@ const WATCH_MS = 1_000;
 const ASKED = new Set(['stream', 'from', 'to', 'fields', 'every', 'fn', 'order', 'limit']);
 
 export async function addDevice({ client, options, tags, print, hint }: Session, id = '') {
-  const { description } = options;
-  const body = { id, tags, ...(description !== undefined && { description }) };
+  const { description, expectedInterval } = options;
+  const body = {
+    ...{ id, tags },
+    ...(description !== undefined && { description }),
+    ...(expectedInterval !== undefined && { expectedIntervalMs: expectedInterval }),
+  };
   const { token } = await client.json<{ token: string }>('POST', '/v1/devices', body);
   if (options.json) {
     print(JSON.stringify({ id, token }));
@@ -25,22 +30,51 @@ export async function addDevice({ client, options, tags, print, hint }: Session,
   hint(`This is the token of ${id}, shown only now: put it into the device as Authorization: Bearer <token>.`);
 }
 
-export async function listDevices({ client, options, color, print, hint }: Session) {
+export async function listDevices({ client, options, tags, color, print, hint }: Session) {
+  const asked = filterOf(options, tags);
   const devices: show.ShownDevice[] = [];
   let cursor: string | undefined = '';
   while (cursor !== undefined) {
-    const path: string = pathOf`/v1/devices?limit=${PAGE}&cursor=${cursor}`;
+    const path: string = `/v1/devices?${new URLSearchParams({ ...asked, limit: String(PAGE), cursor })}`;
     const page: { devices: show.ShownDevice[]; next?: string } = await client.json('GET', path);
     devices.push(...page.devices);
     cursor = page.next;
   }
   if (options.json) print(JSON.stringify(devices, undefined, 2));
-  else if (devices.length === 0) hint('There are no devices yet: hub devices add ID');
-  else print(show.deviceTable(devices, Date.now(), color));
+  else if (devices.length > 0) print(show.deviceTable(devices, Date.now(), color));
+  else if (Object.keys(asked).length > 0) hint('There is no such device.');
+  else hint('There are no devices yet: hub devices add ID');
+}
+
+/** What `ls` asks of the API beside the page. */
+function filterOf({ presence }: Session['options'], tags: Session['tags']): Record<string, string> {
+  const pairs = Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+  return { ...(presence && { presence: String(presence) }), ...(pairs.length > 0 && { tag: pairs.join(',') }) };
+}
+
+export async function listSessions({ client, options, color, print, hint }: Session, id = '') {
+  const { sessions } = await client.json<{ sessions: SessionRecord[] }>('GET', pathOf`/v1/devices/${id}/sessions`);
+  if (options.json) print(JSON.stringify(sessions, undefined, 2));
+  else if (sessions.length === 0) hint(`${id} has never been connected.`);
+  else print(show.sessionTable(sessions, Date.now(), color));
 }
 
 export async function showDevice({ client, options, color, print }: Session, id = '') {
   const device = await client.json<show.ShownDevice>('GET', pathOf`/v1/devices/${id}`);
+  print(options.json ? JSON.stringify(device, undefined, 2) : show.deviceSheet(device, Date.now(), color));
+}
+
+export async function setDevice({ client, options, tags, color, print }: Session, id = '') {
+  const { description, expectedInterval } = options;
+  const body = {
+    ...(Object.keys(tags).length > 0 && { tags }),
+    ...(description !== undefined && { description }),
+    ...(expectedInterval !== undefined && {
+      expectedIntervalMs: expectedInterval === 'learn' ? null : expectedInterval,
+    }),
+  };
+  if (Object.keys(body).length === 0) throw new UserError('Say what to change: hub devices set --help', EXIT.usage);
+  const device = await client.json<show.ShownDevice>('PATCH', pathOf`/v1/devices/${id}`, body);
   print(options.json ? JSON.stringify(device, undefined, 2) : show.deviceSheet(device, Date.now(), color));
 }
 

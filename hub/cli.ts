@@ -1,10 +1,16 @@
 /** The verbs of the command line that speak to a running hub; a client of the operator API and nothing else. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, Option } from 'commander';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { connect } from './cli.http.ts';
+import { durationOf, pairOf } from './cli-arguments.ts';
+import { registerCommands } from './cli-commands.ts';
+import { registerGroups } from './cli-groups.ts';
+import { registerSchedules } from './cli-schedules.ts';
 import { EXIT, type Verb } from './cli-session.ts';
 import * as verbs from './cli-verbs.ts';
+import { registerCompletion } from './completion/completion.file.ts';
+import { PRESENCE_STATES } from './devices/presence.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 the hub refused, or it failed · 2 wrong usage · 3 no hub could be reached ·
@@ -14,7 +20,10 @@ The hub is found by its data folder (--data or HUB_DATA), or by HUB_URL and HUB_
 /** Adds the client's verbs to the program, whose wrong usage ends with 2 from here on. Verbs throw `UserError`. */
 export function registerCli(program: Command): void {
   program.exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage));
+  registerGroups(program, verb);
+  registerSchedules(program, verb);
   registerDevices(program.command('devices').description('Who may connect.'));
+  registerCommands(program, verb);
   const query = verb(program, 'query <device> <stream>', 'Readings of a device from the store.', verbs.runQuery, [
     'hub query meter-7 power --from -15m',
     'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
@@ -40,9 +49,10 @@ export function registerCli(program: Command): void {
   verb(quarantine, 'ls', 'The newest refused readings, with reasons.', verbs.listQuarantine, [
     'hub quarantine ls --device a',
   ])
-    .option('--device <id>', 'only of this device')
+    .option('--device <device>', 'only of this device')
     .option('--limit <rows>', 'at most so many', '100')
     .option('--json', 'as JSON');
+  registerCompletion(program, verb);
 }
 
 function registerDevices(devices: Command) {
@@ -50,24 +60,43 @@ function registerDevices(devices: Command) {
     'hub devices add meter-7 --tag building=north --description "Main meter"',
     'hub devices add meter-7 --json | jq -r .token',
   ])
-    .option('--tag <name=value>', 'may be repeated', tagOf, {})
+    .option('--tag <name=value>', 'may be repeated', pairOf, {})
     .option('--description <text>', 'for people')
+    .option('--expected-interval <duration>', 'silent without a reading for so long; learnt without it', durationOf)
     .option('--json', 'exactly {"id","token"}');
-  verb(devices, 'ls', 'All devices.', verbs.listDevices, ['hub devices ls', 'hub devices ls --json']).option(
-    '--json',
-    'as JSON',
-  );
-  verb(devices, 'show <id>', 'One device and its last readings.', verbs.showDevice, [
+  verb(devices, 'ls', 'All devices, or those that are asked for.', verbs.listDevices, [
+    'hub devices ls',
+    'hub devices ls --presence silent --tag building=north',
+    'hub devices ls --json | jq -r .[].id',
+  ])
+    .addOption(new Option('--presence <state>', 'only those in this state').choices(PRESENCE_STATES))
+    .option('--tag <name=value>', 'only those with this tag; may be repeated', pairOf, {})
+    .option('--json', 'as JSON');
+  verb(devices, 'sessions <device>', 'Its last connections, and how each ended.', verbs.listSessions, [
+    'hub devices sessions meter-7',
+  ]).option('--json', 'as JSON');
+  verb(devices, 'show <device>', 'One device and its last readings.', verbs.showDevice, [
     'hub devices show meter-7',
   ]).option('--json', 'as JSON');
-  verb(devices, 'rm <id>', 'Removes a device; its readings stay in the store.', verbs.removeDevice, [
+  verb(devices, 'set <device>', 'Changes what is known of a device; tags replace all tags.', verbs.setDevice, [
+    'hub devices set meter-7 --description "Main meter" --tag building=north --tag floor=1',
+    'hub devices set meter-7 --expected-interval 5m',
+    'hub devices set meter-7 --expected-interval learn',
+  ])
+    .option('--tag <name=value>', 'may be repeated', pairOf)
+    .option('--description <text>', 'for people')
+    .option('--expected-interval <duration>', 'silent without a reading for so long, or learn', (text) =>
+      text === 'learn' ? text : durationOf(text),
+    )
+    .option('--json', 'as JSON');
+  verb(devices, 'rm <device>', 'Removes a device; its readings stay in the store.', verbs.removeDevice, [
     'hub devices rm meter-7',
   ]);
-  verb(devices, 'enable <id>', 'Lets a device connect again.', verbs.enable(true), ['hub devices enable meter-7']);
-  verb(devices, 'disable <id>', 'Closes its connection and keeps it out.', verbs.enable(false), [
+  verb(devices, 'enable <device>', 'Lets a device connect again.', verbs.enable(true), ['hub devices enable meter-7']);
+  verb(devices, 'disable <device>', 'Closes its connection and keeps it out.', verbs.enable(false), [
     'hub devices disable meter-7',
   ]);
-  verb(devices, 'revoke <id>', 'Takes its tokens away and closes its connection.', verbs.revoke, [
+  verb(devices, 'revoke <device>', 'Takes its tokens away and closes its connection.', verbs.revoke, [
     'hub devices revoke meter-7',
   ]);
 }
@@ -107,10 +136,4 @@ function outputs() {
   const color = pc.createColors(stdout.isTTY && pc.isColorSupported);
   const reprint = stdout.isTTY ? createLogUpdate(stdout) : print;
   return { print, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
-}
-
-function tagOf(text: string, tags: Record<string, string>): Record<string, string> {
-  const [, name, value] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-  if (name === undefined || value === undefined) throw new InvalidArgumentError('Write it as name=value.');
-  return { ...tags, [name]: value };
 }

@@ -7,9 +7,7 @@ import { stringify } from 'yaml';
 import { SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
-import { startHub } from './hub.ts';
 import { UserError } from './kit/errors.ts';
-import { createLog } from './kit/log.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
@@ -49,6 +47,7 @@ configCommand
   .command('check')
   .description('say whether the configuration can be used (exit 0), or list every mistake (exit 78)')
   .option(...configFlag)
+  .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
     const { file } = readConfig(flags);
     process.stdout.write(`${file ?? 'The defaults'}: no mistakes.\n`);
@@ -59,6 +58,7 @@ configCommand
   .description('print the configuration in force: file, environment and defaults together, secrets masked')
   .option(...configFlag)
   .option('--json', 'print JSON instead of YAML')
+  .addHelpText('after', '\nExamples:\n  HUB_LIMITS__WINDOW=64 hub config show\n  hub config show --json | jq .store')
   .action((flags: ConfigFlags & { json?: boolean }) => {
     const shown = redacted(readConfig(flags).config);
     process.stdout.write(flags.json ? `${JSON.stringify(shown, null, 2)}\n` : stringify(shown));
@@ -67,6 +67,7 @@ configCommand
 configCommand
   .command('docs')
   .description('list every option with its environment variable, default and meaning')
+  .addHelpText('after', '\nExamples:\n  hub config docs | less')
   .action(() => {
     for (const { path, env, schema } of OPTIONS) {
       const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
@@ -91,6 +92,8 @@ function readConfig(flags: ConfigFlags): { config: Config; file: string | undefi
 }
 
 async function run(config: Config, dataDir: string): Promise<void> {
+  // Only here: the verbs that ask a running hub shall not wait for the parts of one to be loaded.
+  const [{ startHub }, { createLog }] = await Promise.all([import('./hub.ts'), import('./kit/log.ts')]);
   const log = createLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');

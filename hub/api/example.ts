@@ -37,6 +37,6 @@ export function exampleOf(schema: Schema): unknown {
 }
 
 function numberWithin({ minimum, maximum, multipleOf = 0 }: Record<string, number>): number {
-  const within = Math.max(minimum ?? TYPICAL, Math.min(maximum ?? TYPICAL, TYPICAL));
+  const within = Math.max(minimum ?? -Infinity, Math.min(maximum ?? Infinity, TYPICAL));
   return multipleOf > 0 ? Math.ceil(within / multipleOf) * multipleOf : within;
 }

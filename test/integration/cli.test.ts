@@ -85,6 +85,51 @@ describe('hub devices', () => {
     expect(JSON.parse((await run(['devices', 'ls', '--json'])).stdout)).toHaveLength(1_100);
   });
 
+  it('ls shows those that are asked for', async () => {
+    for (const [id, room] of Object.entries({ a: '1', b: '2', c: '2' })) await hub.devices.add(id, { tags: { room } });
+    hub.presence.opened({ id: 's', device: 'b', address: '::1', connectedAt: 1 });
+    hub.presence.sweep(Date.now());
+    const ids = async (...asked: string[]) =>
+      JSON.parse((await run(['devices', 'ls', '--json', ...asked])).stdout).map(({ id }: { id: string }) => id);
+    expect(await ids('--tag', 'room=2')).toEqual(['b', 'c']);
+    expect(await ids('--presence', 'silent')).toEqual(['b']);
+    expect(await ids('--presence', 'offline', '--tag', 'room=2')).toEqual(['c']);
+    expect((await run(['devices', 'ls'])).stdout).toMatch(/^b +silent +never +room=2$/m);
+    expect(await run(['devices', 'ls', '--presence', 'online'])).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'There is no such device.\n',
+    });
+    expect((await run(['devices', 'ls', '--presence', 'away'])).code).toBe(2);
+  });
+
+  it('show and sessions tell since when a device is there or not, and why', async () => {
+    await hub.devices.add('a', { expectedIntervalMs: 300_000 });
+    expect(await run(['devices', 'sessions', 'a'])).toMatchObject({ stderr: 'a has never been connected.\n' });
+    const connectedAt = Date.UTC(2026, 6, 1);
+    hub.presence.opened({ id: 's', device: 'a', address: '10.0.0.9', connectedAt });
+    hub.presence.heard('a', connectedAt, 5);
+    hub.presence.ended({ id: 's', device: 'a' }, { at: connectedAt + 61_000, reason: 'lost', closeCode: 1006 });
+    const { stdout } = await run(['devices', 'show', 'a']);
+    expect(stdout).toMatch(/^state +offline\nsince +2026-07-01 00:01:01.000Z \(.+ ago\): lost \(1006\)$/m);
+    expect(stdout).toMatch(/^expected +a reading each 5 min 0 s$/m);
+    expect((await run(['devices', 'sessions', 'a'])).stdout).toMatch(
+      /^CONNECTED +LASTED +ADDRESS +FRAMES +READINGS +END\n2026-07-01 00:00:00.000Z +1 min 1 s +10.0.0.9 +1 +5 +lost \(1006\)\n$/,
+    );
+    expect(JSON.parse((await run(['devices', 'sessions', 'a', '--json'])).stdout)).toHaveLength(1);
+  });
+
+  it('set changes what is said, and nothing else', async () => {
+    await hub.devices.add('a', { tags: { room: '12' }, description: 'Meter' });
+    expect((await run(['devices', 'set', 'a', '--expected-interval', '5m'])).stdout).toMatch(/5 min 0 s$/m);
+    expect(hub.devices.get('a')).toMatchObject({ expectedIntervalMs: 300_000, tags: { room: '12' } });
+    await run(['devices', 'set', 'a', '--expected-interval', 'learn', '--tag', 'floor=1']);
+    expect(hub.devices.get('a')).toMatchObject({ tags: { floor: '1' }, description: 'Meter' });
+    expect(hub.devices.get('a')).not.toHaveProperty('expectedIntervalMs');
+    expect((await run(['devices', 'set', 'a'])).code).toBe(2);
+    expect((await run(['devices', 'set', 'a', '--expected-interval', 'soon'])).code).toBe(2);
+  });
+
   it('show tells the last readings', async () => {
     await hub.devices.add('a', { tags: { room: '12' } });
     hub.live.update([reading('a', Date.UTC(2026, 6, 1), 3.5)]);
@@ -278,6 +323,10 @@ describe('usage', () => {
     ['tail'],
     ['status'],
     ['quarantine', 'ls'],
+    ['send'],
+    ['commands', 'ls'],
+    ['commands', 'show'],
+    ['commands', 'cancel'],
   ])('%s %s --help shows examples and exit codes', async (...words) => {
     const args = words.filter((word) => typeof word === 'string');
     const { code, stdout } = await run([...args, '--help']);
