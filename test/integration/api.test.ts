@@ -179,8 +179,7 @@ describe('devices', () => {
   it('take an expected interval, and lose it by null', async () => {
     const body = { id: 'a', expectedIntervalMs: 5_000 };
     expect((await hub.call('POST', '/v1/devices', { body })).body.expectedIntervalMs).toBe(5_000);
-    const patch = (expectedIntervalMs: unknown) =>
-      hub.call('PATCH', '/v1/devices/a', { body: { expectedIntervalMs } });
+    const patch = (expectedIntervalMs: unknown) => hub.call('PATCH', '/v1/devices/a', { body: { expectedIntervalMs } });
     expect((await patch(60_000)).body.expectedIntervalMs).toBe(60_000);
     expect((await patch(null)).body).not.toHaveProperty('expectedIntervalMs');
     expect((await patch('5m')).status).toBe(400);
