@@ -156,6 +156,8 @@ export class Device {
         this.#link.token = frame.token;
         return this.#events.onToken?.(frame.token);
       case 'error':
+        // The hub does not know the command any more; nobody waits for the answer.
+        if (frame.id !== undefined) this.#answers.acknowledge(frame.id);
         return this.#events.onError?.(frame);
       // Anything else is of a newer hub, and not for us.
     }

@@ -99,6 +99,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     table: backplane.table<Command>('commands'),
     types: catalog.commands,
     deviceExists: (id) => devices.get(id) !== undefined,
+    audit: (entry) => log.warn(entry, 'a device answered the command of another; refused'),
     onError: (error) => log.error({ err: error }, 'a change of a command could not be stored; it is tried again'),
   });
   stack.push('commands', async () => commands.close());

@@ -192,6 +192,10 @@ token: string
  */
 export interface ErrorFrame {
 type: "error"
+/**
+ * With `unknown-command`: the command that was answered; the device need not answer it again.
+ */
+id?: string
 code: string
 message: string
 temporary: boolean

@@ -161,6 +161,9 @@ class Device:
             task = asyncio.create_task(self.obey(frame))
             self.running.add(task)
             task.add_done_callback(self.running.discard)
+        elif frame["type"] == "error":
+            print("error", frame["code"], frame["message"], flush=True)
+            self.memory.settle(frame.get("id"))  # a command that the hub does not know any more
         elif frame["type"] == "result-ack":
             print("result-ack", frame["id"], flush=True)
             self.memory.settle(frame["id"])

@@ -233,7 +233,8 @@ export class Session implements SequenceListener, Outlet {
     const failure = this.#road.checks[type](frame);
     if (failure) return this.#error('invalid-frame', `${type}: ${failure.path} ${failure.message}`);
     const known = type === 'progress' ? this.#progress(frame) : this.#result(frame);
-    if (!known) this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(frame.id)}`);
+    const id = String(frame.id);
+    if (!known) this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(id)}`, id);
   }
 
   #progress(frame: Record<string, unknown>): boolean {
@@ -260,10 +261,11 @@ export class Session implements SequenceListener, Outlet {
     this.#flow('disk', RETRY_DISK_MS, from);
   }
 
-  #error(code: RefusalCode, detail: string): void {
+  #error(code: RefusalCode, detail: string, id?: string): void {
     this.#road.counts.errors++;
     const { title, retry } = REFUSALS[code];
-    this.send({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry });
+    const about = id === undefined ? {} : { id };
+    this.send({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry, ...about });
   }
 
   /** Hands a frame over. */

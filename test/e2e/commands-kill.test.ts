@@ -25,6 +25,8 @@ const devices: Device[] = [];
 const runs = new Map<string, number>();
 /** Ids of which the hub said that they are stored. */
 const stored = new Set<string>();
+/** Steps that nothing came to, so that the hub was killed at some other moment. */
+const missed: Step[] = [];
 let onStep: (step: Step) => void = () => {};
 
 afterEach(async () => {
@@ -90,7 +92,10 @@ async function killAt(step: Step, delayMs: number): Promise<void> {
     if (delayMs === 0) void hub.kill().then(resolve);
     else setTimeout(() => void hub.kill().then(resolve), delayMs);
   };
-  const impatience = setTimeout(() => void hub.kill().then(resolve), 5_000);
+  const impatience = setTimeout(() => {
+    missed.push(step);
+    void hub.kill().then(resolve);
+  }, 5_000);
   await promise;
   clearTimeout(impatience);
   await hub.start();
@@ -136,5 +141,7 @@ it(`executes nothing twice, loses nothing and leaves nothing open (seed ${SEED})
     }),
   };
   expect(report).toEqual({ lost: [], phantoms: [], twice: [], never: [], wrong: [], late: [] });
-  expect(commands.length).toBeGreaterThan(STEPS.length * ROUNDS_OF_EACH * 3);
+  // Many a request dies with the hub; enough must have got through for all this to mean something.
+  expect(commands.length).toBeGreaterThan(STEPS.length * ROUNDS_OF_EACH);
+  expect(missed.length).toBeLessThan(ROUNDS_OF_EACH);
 }, 300_000);

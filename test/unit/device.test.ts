@@ -452,6 +452,16 @@ describe('commands', () => {
     expect(latest().answers).toEqual([result, result]);
   });
 
+  it('stops repeating a result of a command that the hub does not know any more', async () => {
+    const { line } = startOnline({ commands: { run: () => undefined } });
+    line.command('c1', 'run');
+    await vi.advanceTimersByTimeAsync(0);
+    const said = line.answers.length;
+    line.say({ type: 'error', code: 'unknown-command', message: '', temporary: false, id: 'c1' });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(line.answers).toHaveLength(said);
+  });
+
   it('delivers a result that was ready while there was no connection', async () => {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const { line } = startOnline({ commands: { slow: () => promise } });

@@ -3,6 +3,7 @@ import { createAdmission, type Knock } from '../../hub/gateway/admission.ts';
 import { isTooDeep } from '../../hub/gateway/depth.ts';
 import { createBucket } from '../../hub/gateway/rate.ts';
 import { Sequence } from '../../hub/gateway/sequence.ts';
+import { createTakeovers } from '../../hub/gateway/takeovers.ts';
 
 describe('admission', () => {
   const NOW = 1_760_000_000_000;
@@ -151,5 +152,29 @@ describe('a sequence', () => {
     expect(heard).toEqual(['ack 2']);
     sequence.storedUpTo(14);
     expect(heard).toEqual(['ack 2', 'ack 4']);
+  });
+});
+
+describe('takeovers', () => {
+  const make = () => createTakeovers({ limit: 2, withinMs: 10_000 });
+
+  it('lets a device take over from itself a few times, and then makes it wait until the window is over', () => {
+    const takeovers = make();
+    const waits = [0, 1_000, 2_000, 3_000, 10_000].map((now) => takeovers.knock('d1', now).waitMs);
+    expect(waits).toEqual([0, 0, 8_000, 7_000, 0]);
+  });
+
+  it('is news once, also when the quarrel goes on into the next window', () => {
+    const takeovers = make();
+    const news = Array.from({ length: 40 }, (_, index) => takeovers.knock('d1', index * 1_000).isNews);
+    expect(news.filter(Boolean)).toHaveLength(1);
+    for (const now of [100_000, 100_001, 100_002]) news.push(takeovers.knock('d1', now).isNews);
+    expect(news.filter(Boolean)).toHaveLength(2);
+  });
+
+  it('counts each device for itself', () => {
+    const takeovers = make();
+    for (let i = 0; i < 5; i++) takeovers.knock('d1', 0);
+    expect(takeovers.knock('d2', 0).waitMs).toBe(0);
   });
 });

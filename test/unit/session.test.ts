@@ -308,7 +308,7 @@ describe('a session and commands', () => {
 
   it.each(['progress', 'result'])('answers unknown-command to a %s of a command it was never sent', (type) => {
     expect(say({ type, id: 'c9', state: 'accepted', ok: true })).toMatchObject([
-      { type: 'error', code: 'unknown-command' },
+      { type: 'error', code: 'unknown-command', id: 'c9' },
     ]);
   });
 });
