@@ -99,7 +99,13 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   const counts = createGatewayCounts();
   const metrics = createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
-    frames: () => ({ received: counts.frames, duplicate: counts.duplicates, flow: counts.flows, error: counts.errors }),
+    frames: () => ({
+      received: counts.frames,
+      duplicate: counts.duplicates,
+      flow: counts.flows,
+      error: counts.errors,
+      skipped: counts.gaps,
+    }),
     sessions: () => sessions.size,
     devices: () => devices.size,
     journal: () => journal.status(Date.now()),
@@ -138,7 +144,11 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   );
   stack.push('jobs', () => jobs.close());
   let ready = false;
-  const isReady = () => ready && !journal.status(Date.now()).failing;
+  const reasonsNotReady = () => [
+    ...(ready ? [] : ['the hub is starting or stopping']),
+    ...(journal.status(Date.now()).failing ? ['the journal cannot be written; the log says why'] : []),
+  ];
+  const isReady = () => reasonsNotReady().length === 0;
   const reporter = createStatusReporter({
     version,
     node: hostname(),
@@ -165,10 +175,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
         quarantine,
         online: (id) => sessions.get(id) !== undefined,
         status: reporter.status,
-        ready: () => ({
-          ready: isReady(),
-          reasons: isReady() ? [] : ['the hub is starting or stopping, or its journal fails'],
-        }),
+        ready: () => ({ ready: isReady(), reasons: reasonsNotReady() }),
         log,
         version,
       },

@@ -16,7 +16,7 @@ export interface MetricSources {
 }
 
 export interface Metrics {
-  /** One frame was acknowledged so long after it arrived. */
+  /** An ack left, so long after the oldest frame it covers arrived. */
   observeAckLatency(seconds: number): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
@@ -31,7 +31,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   collectDefaultMetrics({ register: registry });
   const ackLatency = new Histogram({
     name: 'hub_ack_latency_seconds',
-    help: 'From the arrival of a frame to its acknowledgement.',
+    help: 'From the arrival of the oldest unacknowledged frame of a device to the ack that covers it.',
     buckets: ACK_BUCKETS_SECONDS,
     registers: [registry],
   });
