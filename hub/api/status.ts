@@ -26,7 +26,9 @@ export interface HubStatus {
   ready: boolean;
   devices: { known: number; online: number };
   /** Since the hub started; `perSecond` is the accepted rate of the last seconds. */
-  readings: { accepted: number; rejected: number; duplicate: number; perSecond: number };
+  readings: { accepted: number; rejected: number; perSecond: number };
+  /** Frames that arrived, those that were known already, and the numbers that devices left out. */
+  frames: { received: number; duplicate: number; skipped: number };
   journal: JournalStatus;
   sinks: SinkStatus[];
   /** Refused readings that are kept, and those that had to make room. */

@@ -4,6 +4,7 @@ import type { RefusalCode } from '../kit/errors.ts';
 import type { Journal, Offset } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
+import { type Bucket, createBucket } from './rate.ts';
 import { Sequence } from './sequence.ts';
 import { type Road, Session } from './session.ts';
 
@@ -11,7 +12,7 @@ export interface Sessions {
   /** Makes the session of a device on a new connection; an older one of the same device is closed as replaced. */
   open(device: string, connection: Connection, now: number): Session;
   /** The socket of a session is gone. Touches nothing of a newer session of the same device. */
-  ended(session: Session): void;
+  ended(session: Session, now: number): void;
   get(device: string): Session | undefined;
   values(): IterableIterator<Session>;
   readonly size: number;
@@ -25,23 +26,41 @@ export interface Sessions {
 
 export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draining'> {
   journal: Pick<Journal, 'append' | 'held' | 'onCommit'>;
+  /** The telemetry store has everything before `stored`, the journal everything before `next`. */
+  storeProgress(): { stored: Offset; next: Offset };
+  /** Seconds from the arrival of the oldest frame of a group to the ack of the group. */
+  observeAck(seconds: number): void;
 }
 
 const SETTLE_POLL_MS = 5;
 
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { journal, ...rest } = deps;
+  const { journal, storeProgress, observeAck, ...rest } = deps;
   const sessions = new Map<string, Session>();
   const sequences = new Map<string, Sequence>();
   const waitingForStore = new Set<Sequence>();
+  /** By device, so that a reconnect is no new allowance; dropped when it is full again. */
+  const buckets = new Map<string, Bucket>();
 
-  function sequence(session: Session, epoch: string): Sequence {
-    const open = sequences.get(session.device);
-    if (open?.epoch === epoch) return open;
-    const held = journal.held(session.device);
-    const made = new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
-    sequences.set(session.device, made);
-    return made;
+  function sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence {
+    const known = sequences.get(device);
+    const own = known?.epoch === epoch ? known : restored(device, epoch);
+    sequences.set(device, own);
+    const { stored, next } = ack === 'stored' ? storeProgress() : { stored: 0, next: 0 };
+    own.begin(ack, stored, next);
+    if (ack === 'stored') waitingForStore.add(own);
+    return own;
+  }
+
+  function restored(device: string, epoch: string): Sequence {
+    const held = journal.held(device);
+    return new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
+  }
+
+  function bucketOf(device: string, now: number): Bucket {
+    const bucket = buckets.get(device) ?? createBucket(rest.limits.readingsPerSecond, now);
+    buckets.set(device, bucket);
+    return bucket;
   }
 
   journal.onCommit((frames: readonly Frame[], next: Offset) => {
@@ -50,27 +69,29 @@ export function createSessions(deps: SessionsDeps): Sessions {
       if (owner instanceof Sequence && owner.waitsForStore) waitingForStore.add(owner);
     }
     for (const owner of waitingForStore) owner.committedUpTo(next);
+    if (frames[0]) observeAck((Date.now() - frames[0].receivedAt) / 1000);
   });
 
-  const road: Road = { ...rest, draining: false, append: (frame) => journal.append(frame), sequence };
+  const road: Road = { ...rest, draining: false, append: (frame, asSent) => journal.append(frame, asSent), sequence };
 
-  function forget(device: string): void {
+  function forget(device: string, now: number): void {
     const left = sequences.get(device);
     if (left && left.listener === undefined && left.settled) sequences.delete(device);
+    if (buckets.get(device)?.isFull(now)) buckets.delete(device);
   }
 
   return {
     open(device, connection, now) {
-      const session = new Session(randomUUID(), device, connection, road, now);
+      const session = new Session(randomUUID(), device, connection, road, bucketOf(device, now), now);
       sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
       sessions.set(device, session);
       return session;
     },
-    ended(session) {
+    ended(session, now) {
       session.ended();
       if (sessions.get(session.device) !== session) return;
       sessions.delete(session.device);
-      forget(session.device);
+      forget(session.device, now);
     },
     get: (device) => sessions.get(device),
     values: () => sessions.values(),

@@ -16,7 +16,7 @@ export interface MetricSources {
 }
 
 export interface Metrics {
-  /** An ack left, so long after the oldest frame it covers arrived. */
+  /** A group was committed, so long after its oldest frame arrived. */
   observeAckLatency(seconds: number): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
@@ -31,7 +31,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   collectDefaultMetrics({ register: registry });
   const ackLatency = new Histogram({
     name: 'hub_ack_latency_seconds',
-    help: 'From the arrival of the oldest unacknowledged frame of a device to the ack that covers it.',
+    help: 'From the arrival of the oldest frame of a group commit until the group is durable and acknowledged.',
     buckets: ACK_BUCKETS_SECONDS,
     registers: [registry],
   });
