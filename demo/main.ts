@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLogUpdate } from 'log-update';
+import { DURATION_FORMS, parseDuration } from '../hub/api/time.ts';
+import { eventsIn } from '../hub/cli.http.ts';
 import { loadCatalog } from '../schemas/index.ts';
 import { type DemoStatus, frameOf, type LastReading, type SimReport, summaryOf, type Units } from './view.ts';
 
@@ -43,7 +45,10 @@ const PLAIN_EVERY_MS = 2_000;
 async function demo(): Promise<number> {
   const dataDir = await mkdtemp(join(tmpdir(), 'telemetry-hub-demo-'));
   const stop = Promise.withResolvers<void>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.resolve());
+  let signals = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => (++signals > 1 ? killAll() : stop.resolve()));
+  }
   const hub = await startHub(dataDir);
   hub.once('exit', () => stop.resolve());
   try {
@@ -73,7 +78,20 @@ interface Address {
 /** The children are kept out of the terminal's process group, so that Ctrl-C reaches the demo alone. */
 function start(script: string, args: string[], env: NodeJS.ProcessEnv): ChildProcess {
   const options = { env: { ...process.env, ...env }, cwd: ROOT, detached: true };
-  return spawn(process.execPath, [join(ROOT, script), ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [join(ROOT, script), ...args], {
+    ...options,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  return child;
+}
+
+const children: ChildProcess[] = [];
+
+/** The second signal: nobody waits for anything any more. */
+function killAll(): void {
+  for (const child of children) child.kill('SIGKILL');
+  process.exit(130);
 }
 
 async function startHub(dataDir: string): Promise<ChildProcess> {
@@ -165,7 +183,6 @@ async function storedOf(status: () => Promise<DemoStatus>): Promise<number> {
   }
 }
 
-/** Reads server-sent events of type `reading` until aborted. */
 async function follow(
   url: string,
   headers: Record<string, string>,
@@ -174,14 +191,7 @@ async function follow(
 ) {
   try {
     const response = await fetch(url, { headers, signal });
-    let buffer = '';
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      const events = (buffer + chunk).split('\n\n');
-      buffer = events.pop()!;
-      for (const event of events) {
-        if (/^event: reading$/m.test(event)) onReading(JSON.parse(/^data: (.*)$/m.exec(event)![1]!));
-      }
-    }
+    for await (const { event, data } of eventsIn(response.body!)) if (event === 'reading') onReading(JSON.parse(data));
   } catch (error) {
     if (!signal.aborted) process.stderr.write(`The live view ended: ${(error as Error).message}\n`);
   }
@@ -220,9 +230,9 @@ function sleep(ms: number): Promise<void> {
 }
 
 function duration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(s|m)$/.exec(text);
-  if (!match) throw new InvalidArgumentError('It is a number with s or m, such as 10s.');
-  return Number(match[1]) * (match[2] === 's' ? 1_000 : 60_000);
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError(`It is ${DURATION_FORMS}.`);
+  return ms;
 }
 
 const { for: forMs } = new Command('npm run demo --')

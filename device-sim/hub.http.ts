@@ -1,6 +1,7 @@
 /** How the simulator finds a running hub and makes its devices there: the hub's data folder and its operator API. */
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Something the person at the keyboard can put right; printed without a stack trace. */
 export class SimulatorError extends Error {}
@@ -128,6 +129,10 @@ async function makeDevice(api: string, operatorToken: string, id: string): Promi
   });
   const body = (await response.json().catch(() => ({}))) as { token?: string; title?: string; detail?: string };
   if (response.status === 201 && body.token !== undefined) return body.token;
+  if (response.status === 429) {
+    await sleep(1000 * Number(response.headers.get('retry-after') ?? 1));
+    return makeDevice(api, operatorToken, id);
+  }
   if (response.status === 409) {
     throw new SimulatorError(
       `${id} exists already, and its token is not known here (a hub shows a token only once).\n` +

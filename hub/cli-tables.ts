@@ -75,13 +75,14 @@ export function sessionTable(sessions: SessionRecord[], now: number, color: Colo
 }
 
 export function statusSheet(status: HubStatus, color: Colors): string {
-  const { devices, readings, journal, quarantine } = status;
+  const { devices, readings, frames, journal, quarantine } = status;
   const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
   const rows: [string, Cell][] = [
     ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
     ['state', status.ready ? color.green('ready') : color.red('not ready')],
     ['devices', `${devices.online} online, ${devices.silent} silent, ${devices.offline} offline`],
-    ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected, ${readings.duplicate} duplicate`],
+    ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected`],
+    ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
     ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
     ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],

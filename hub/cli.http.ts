@@ -22,8 +22,8 @@ interface Target {
 export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Client> {
   const target: Target = {
     signal,
-    url: env.HUB_URL ?? (await urlIn(dataDir)),
-    token: env.HUB_TOKEN ?? (await tokenIn(dataDir)),
+    url: env.HUB_URL ? checkedUrl(env.HUB_URL) : await urlIn(dataDir),
+    token: env.HUB_TOKEN || (await tokenIn(dataDir)),
   };
   return {
     async json<T>(method: string, path: string, body?: unknown) {
@@ -45,6 +45,11 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
       }
     },
   };
+}
+
+function checkedUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:/.test(text)) return text;
+  throw new UserError(`HUB_URL is "${text}"; it must be an address such as http://127.0.0.1:8080.`, EXIT.usage);
 }
 
 /** Reads a stream of server-sent events; comments are left out. */

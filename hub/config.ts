@@ -55,25 +55,19 @@ function variableOf(path: string[]): string {
 /** Merges the sources and fills in the defaults. Throws a `UserError` (exit 78) that names every mistake with its place. */
 export function loadConfig(source: ConfigSource): Config {
   const file = parseFile(source.file);
-  const config = file.value;
   const fromEnv = new Map<string, string>();
-  const mistakes = [...file.mistakes, ...applyEnvironment(config, source.env, fromEnv)];
+  const mistakes = [...file.mistakes, ...applyEnvironment(file.value, source.env, fromEnv)];
   if (file.mistakes.length === 0) {
-    for (const failure of checkConfig(config)) {
-      mistakes.push(`${placeOf(failure.path, fromEnv, file.locate)}${dotted(failure.path)} ${failure.message}`);
+    const failures = checkConfig(file.value);
+    const config = file.value as unknown as Config;
+    const broken = new Set(failures.map(({ path }) => path.split('/')[1]));
+    const crossed = crossCheck(config, source.readFile, (section) => !broken.has(section));
+    for (const { path, message } of [...failures, ...crossed]) {
+      mistakes.push(`${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`);
     }
   }
-  if (mistakes.length === 0) {
-    const crossed = [
-      ...readSecrets(config as unknown as Config, source.readFile),
-      ...crossCheck(config as unknown as Config),
-    ];
-    mistakes.push(
-      ...crossed.map(({ path, message }) => `${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`),
-    );
-  }
   if (mistakes.length > 0) throw configError(mistakes);
-  return deepFreeze(config as unknown as Config);
+  return deepFreeze(file.value as unknown as Config);
 }
 
 function configError(mistakes: string[]): UserError {
@@ -119,21 +113,28 @@ function applyEnvironment(config: Tree, env: ConfigSource['env'], fromEnv: Map<s
   const mistakes: string[] = [];
   const byName = new Map(OPTIONS.map((option) => [option.env, option]));
   for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith('HUB_') || text === undefined || OTHER_VARIABLES.has(name)) continue;
+    // An empty variable is how compose files and unit files leave one out.
+    if (!name.startsWith('HUB_') || !text || OTHER_VARIABLES.has(name)) continue;
     const option = byName.get(name);
     if (!option) {
       mistakes.push(`environment ${name}: is no option of the hub`);
       continue;
     }
-    let section = config;
-    for (const key of option.path.slice(0, -1)) {
-      if (typeof section[key] !== 'object' || section[key] === null) section[key] = {};
-      section = section[key] as Tree;
-    }
-    section[option.path.at(-1)!] = parseValue(text, option.schema.type);
+    setAt(config, option.path, parseValue(text, option.schema.type));
     fromEnv.set(option.path.join('/'), name);
   }
   return mistakes;
+}
+
+/** Leaves a section alone that is no section: the schema says so, and nothing is replaced in silence. */
+function setAt(config: Tree, path: string[], value: unknown): void {
+  let section = config;
+  for (const key of path.slice(0, -1)) {
+    section[key] ??= {};
+    if (typeof section[key] !== 'object') return;
+    section = section[key] as Tree;
+  }
+  section[path.at(-1)!] = value;
 }
 
 /** A text that does not look like its type is left as text, so that the schema can say what is wrong with it. */
@@ -154,9 +155,45 @@ interface Mistake {
   message: string;
 }
 
-function readSecrets(config: Config, readFile: ConfigSource['readFile']): Mistake[] {
+/** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
+function crossCheck(
+  config: Config,
+  readFile: ConfigSource['readFile'],
+  isSound: (section: string) => boolean,
+): Mistake[] {
+  return [
+    ...(isSound('gateway') ? checkGateway(config.gateway) : []),
+    ...(isSound('api') ? checkApi(config.api) : []),
+    ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
+  ];
+}
+
+function checkGateway({ tls, host }: Config['gateway']): Mistake[] {
   const mistakes: Mistake[] = [];
-  const store = config.store;
+  if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
+    mistakes.push({ path: '/gateway/tls', message: 'needs both certFile and keyFile, or neither' });
+  }
+  if (!tls.enabled && !isLoopback(host)) {
+    mistakes.push({ path: '/gateway/tls/enabled', message: `may be false only on a loopback address, not on ${host}` });
+  }
+  return mistakes;
+}
+
+function checkApi({ host }: Config['api']): Mistake[] {
+  if (isLoopback(host)) return [];
+  return [{ path: '/api/host', message: `must be a loopback address, because the API has no TLS; it is ${host}` }];
+}
+
+/** The address is not repeated in the message: it may hold a password. */
+function checkUrl(url: string): Mistake[] {
+  if (!URL.canParse(url)) return [{ path: '/store/url', message: 'is no address such as http://127.0.0.1:8086' }];
+  const { username, password } = new URL(url);
+  if (!username && !password) return [];
+  return [{ path: '/store/url', message: 'must not hold credentials: use store.username and store.passwordFile' }];
+}
+
+function readSecrets(store: Config['store'], readFile: ConfigSource['readFile']): Mistake[] {
+  const mistakes: Mistake[] = [];
   for (const key of ['password', 'token'] as const) {
     const file = store[`${key}File`];
     if (file === undefined) continue;
@@ -167,27 +204,6 @@ function readSecrets(config: Config, readFile: ConfigSource['readFile']): Mistak
     } catch (error) {
       mistakes.push({ path: `/store/${key}File`, message: `cannot be read: ${(error as Error).message}` });
     }
-  }
-  return mistakes;
-}
-
-function crossCheck(config: Config): Mistake[] {
-  const mistakes: Mistake[] = [];
-  const { tls, host } = config.gateway;
-  if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    mistakes.push({ path: '/gateway/tls', message: 'needs both certFile and keyFile, or neither' });
-  }
-  if (!tls.enabled && !isLoopback(host)) {
-    mistakes.push({ path: '/gateway/tls/enabled', message: `may be false only on a loopback address, not on ${host}` });
-  }
-  if (!isLoopback(config.api.host)) {
-    mistakes.push({
-      path: '/api/host',
-      message: `must be a loopback address, because the API has no TLS; it is ${config.api.host}`,
-    });
-  }
-  if (config.journal.segmentBytes * 4 > config.journal.limitBytes) {
-    mistakes.push({ path: '/journal/limitBytes', message: 'must hold at least four segments (journal.segmentBytes)' });
   }
   return mistakes;
 }

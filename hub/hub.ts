@@ -18,15 +18,17 @@ import { createListener } from './gateway/listener.ws.ts';
 import { createGatewayCounts } from './gateway/session.ts';
 import { createSessions } from './gateway/sessions.ts';
 import { readCron, startJobs } from './jobs.cron.ts';
-import { type RefusalCode, UserError } from './kit/errors.ts';
+import { type RefusalCode, Unavailable, UserError } from './kit/errors.ts';
 import type { Log } from './kit/log.ts';
 import { createMetrics } from './kit/metrics.ts';
 import { createStack, type Stack } from './kit/stack.ts';
 import { ensureAdmin } from './operators/admin-token.file.ts';
 import { createOperators, type OperatorRow } from './operators/operators.ts';
 import { createStatusReporter } from './status.ts';
+import { nodeFiles } from './telemetry/files.node.ts';
 import { createIngest } from './telemetry/ingest.ts';
 import { openJournal } from './telemetry/journal.file.ts';
+import { takeLock } from './telemetry/journal-lock.ts';
 import { createLive } from './telemetry/live.ts';
 import { createSqliteQuarantine } from './telemetry/quarantine.sqlite.ts';
 import { createSinks } from './telemetry/sinks.ts';
@@ -58,7 +60,7 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
     return await build(config, options, stack);
   } catch (error) {
     await stack.unwind();
-    throw error;
+    throw startError(error);
   }
 }
 
@@ -68,6 +70,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   const retentionMs = config.store.retentionDays * DAY_MS;
   const within = (name: string) => join(dataDir, name);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  stack.push('lock', await takeLock(nodeFiles, dataDir));
   const catalog = loadCatalog(config.schemas.dir);
 
   // where readings end
@@ -134,7 +137,13 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   const counts = createGatewayCounts();
   const metrics = createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
-    frames: () => ({ received: counts.frames, duplicate: counts.duplicates, flow: counts.flows, error: counts.errors }),
+    frames: () => ({
+      received: counts.frames,
+      duplicate: counts.duplicates,
+      flow: counts.flows,
+      error: counts.errors,
+      skipped: counts.gaps,
+    }),
     sessions: () => sessions.size,
     devices: () => presence.counts(devices.size),
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
@@ -152,6 +161,10 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     observeAck: metrics.observeAckLatency,
     onOpen: presence.opened,
     onEnd: presence.ended,
+    storeProgress: () => {
+      const { cursors, next } = journal.status(Date.now());
+      return { stored: cursors[store.name]?.offset ?? 0, next };
+    },
   });
   journal.onCommit((frames) => {
     live.update(frames);
@@ -192,7 +205,11 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   );
   stack.push('jobs', () => jobs.close());
   let ready = false;
-  const isReady = () => ready && !journal.status(Date.now()).failing;
+  const reasonsNotReady = () => [
+    ...(ready ? [] : ['the hub is starting or stopping']),
+    ...(journal.status(Date.now()).failing ? ['the journal cannot be written; the log says why'] : []),
+  ];
+  const isReady = () => reasonsNotReady().length === 0;
   const reporter = createStatusReporter({
     version,
     node: hostname(),
@@ -222,10 +239,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
         quarantine,
         presence,
         status: reporter.status,
-        ready: () => ({
-          ready: isReady(),
-          reasons: isReady() ? [] : ['the hub is starting or stopping, or its journal fails'],
-        }),
+        ready: () => ({ ready: isReady(), reasons: reasonsNotReady() }),
         log,
         version,
       },
@@ -234,13 +248,16 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   );
   stack.push('operator API', () => http.close());
   const admission = createAdmission(
-    { authenticate: devices.authenticate, connections: () => sessions.size },
+    { authenticate: devices.authenticate },
     { ...limits, maxConnections: limits.connections, origins: gateway.origins },
   );
   const tls = gateway.tls.enabled ? { tls: await certificateOf(config, within('tls'), log) } : {};
   const { host, port, heartbeatMs } = gateway;
   const door = await listening('gateway.port', port, () =>
-    createListener({ admission, sessions, log }, { host, port, heartbeatMs, frameBytes: limits.frameBytes, ...tls }),
+    createListener(
+      { admission, sessions, log },
+      { host, port, heartbeatMs, frameBytes: limits.frameBytes, maxConnections: limits.connections, ...tls },
+    ),
   );
   stack.push('gateway', async () => {
     ready = false;
@@ -287,6 +304,13 @@ function reasonToLeave(device: Device | undefined): RefusalCode | undefined {
   return device.tokens.length === 0 ? 'token-invalid' : undefined;
 }
 
+/** What the machine refuses is for a person to mend: a folder, a file, an address. Anything else is a bug, and stays one. */
+function startError(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isOfMachine = error instanceof Unavailable || (typeof code === 'string' && /^E[A-Z]+$/.test(code));
+  return isOfMachine ? new UserError(`The hub cannot start: ${message}`) : error;
+}
+
 /** Names the option by which a port that cannot be had is moved. */
 async function listening<T>(option: string, port: number, start: () => Promise<T>): Promise<T> {
   try {
@@ -296,7 +320,8 @@ async function listening<T>(option: string, port: number, start: () => Promise<T
     const variable = `HUB_${option.replace('.', '__').toUpperCase()}`;
     if (code === 'EADDRINUSE')
       throw new UserError(`Port ${port} is taken by another program. Choose another with ${option} or ${variable}.`);
-    if (code === 'EACCES' || code === 'EADDRNOTAVAIL') throw new UserError(`${option}: cannot listen: ${message}`);
+    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new UserError(`${option}: cannot listen: ${message}`);
     throw error;
   }
 }

@@ -11,6 +11,8 @@ import { UserError } from './kit/errors.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
+/** A part that hangs may keep the process so long beyond its drain time. */
+const GRACE_MS = 5_000;
 
 const program = new Command('hub')
   .description('Telemetry Hub: telemetry up, commands down, and an acknowledgement a device can delete its buffer on.')
@@ -25,7 +27,7 @@ interface ConfigFlags {
 
 const configFlag = ['--config <file>', `configuration (HUB_CONFIG; default ${DEFAULT_CONFIG} if it is there)`] as const;
 const dataFlag = ['--data <dir>', 'folder of everything the hub keeps (HUB_DATA)'] as const;
-const dataDefault = process.env.HUB_DATA ?? './data';
+const dataDefault = process.env.HUB_DATA || './data';
 
 program
   .command('start')
@@ -78,7 +80,7 @@ configCommand
 
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
 function readConfig(flags: ConfigFlags): { config: Config; file: string | undefined } {
-  const asked = flags.config ?? process.env.HUB_CONFIG;
+  const asked = flags.config ?? (process.env.HUB_CONFIG || undefined);
   const file = asked ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   const readFile = (path: string) => readFileSync(path, 'utf8');
   try {
@@ -108,7 +110,12 @@ async function run(config: Config, dataDir: string): Promise<void> {
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ signal }, 'stopping: send the signal again to stop at once');
+    const patience = setTimeout(() => {
+      log.error('stopping took too long; what is acknowledged is on disk, the sinks go on after the next start');
+      process.exit(1);
+    }, config.gateway.drainMs + GRACE_MS);
     await hub.stop();
+    clearTimeout(patience);
     rmSync(addressFile, { force: true });
     log.info('stopped; nothing acknowledged was lost');
     process.exit(0);

@@ -66,9 +66,9 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         readings: {
           accepted: counts.accepted,
           rejected: counts.rejected,
-          duplicate: counts.duplicates,
           perSecond: perSecond(),
         },
+        frames: { received: counts.frames, duplicate: counts.duplicates, skipped: counts.gaps },
         journal: journal.status(now),
         sinks: sinks(),
         quarantine: await deps.quarantine.count(),

@@ -67,6 +67,7 @@ export class SchemaError extends Error {
 }
 
 const CONTRACT = import.meta.dirname;
+const KINDS = ['telemetry', 'commands'] as const;
 const FILE_NAME = /^([a-z][A-Za-z0-9_-]{0,63})\.json$/;
 const ANNOTATIONS = ['unit', 'confirm', 'idempotent', 'timeoutMs'];
 const COMMAND_SCHEMA = readJson(join(CONTRACT, 'command.json')) as AnySchemaObject;
@@ -82,9 +83,10 @@ const strictAjv = () => {
 export function loadCatalog(userDir?: string): Catalog {
   const dirs = userDir === undefined ? [CONTRACT] : [CONTRACT, userDir];
   const faults: { file: string; path: string; message: string }[] = [];
-  if (userDir !== undefined && !existsSync(userDir))
-    faults.push({ file: userDir, path: '', message: 'no such folder' });
-  const load = <T>(kind: 'telemetry' | 'commands', build: (name: string, schema: AnySchemaObject) => T) => {
+  if (userDir !== undefined && !KINDS.some((kind) => existsSync(join(userDir, kind)))) {
+    faults.push({ file: userDir, path: '', message: 'has no folder telemetry/ or commands/' });
+  }
+  const load = <T>(kind: (typeof KINDS)[number], build: (name: string, schema: AnySchemaObject) => T) => {
     const loaded = new Map<string, T>();
     for (const { file, name } of dirs.flatMap((dir) => schemaFiles(join(dir, kind), faults))) {
       try {

@@ -27,7 +27,9 @@ export interface HubStatus {
   /** All that are known; connected and heard; connected and quiet for too long; not connected. */
   devices: { known: number; online: number; silent: number; offline: number };
   /** Since the hub started; `perSecond` is the accepted rate of the last seconds. */
-  readings: { accepted: number; rejected: number; duplicate: number; perSecond: number };
+  readings: { accepted: number; rejected: number; perSecond: number };
+  /** Frames that arrived, those that were known already, and the numbers that devices left out. */
+  frames: { received: number; duplicate: number; skipped: number };
   journal: JournalStatus;
   sinks: SinkStatus[];
   /** Refused readings that are kept, and those that had to make room. */

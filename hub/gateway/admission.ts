@@ -17,16 +17,21 @@ export interface Knock {
 }
 
 export interface Admission {
-  /** The id of the device that may come in, or why not (and in how many seconds to try again). `now`: Unix ms. */
-  admit(knock: Knock, now: number): { device: string } | (Refusal & { retryAfterSeconds?: number });
+  /**
+   * The id of the device that may come in, or why not (and in how many seconds to try again). `connections`: sockets
+   * open now. `now`: Unix ms.
+   */
+  admit(
+    knock: Knock,
+    connections: number,
+    now: number,
+  ): { device: string } | (Refusal & { retryAfterSeconds?: number });
   /** From now on everybody is sent away. */
   drain(): void;
 }
 
 export interface AdmissionDeps {
   authenticate(token: string, now: number): { id: string } | Refusal;
-  /** Sockets open now. */
-  connections(): number;
 }
 
 export interface AdmissionOptions {
@@ -47,11 +52,10 @@ export function createAdmission(deps: AdmissionDeps, options: AdmissionOptions):
   const failures = new Map<string, { count: number; until: number }>();
   let draining = false;
 
-  function admit(knock: Knock, now: number) {
+  function admit(knock: Knock, connections: number, now: number) {
     const later = 1 + Math.floor(random() * SPREAD_SECONDS);
     if (draining) return refuse('draining', 'come back in a moment', later);
-    if (deps.connections() >= options.maxConnections)
-      return refuse('full', `${options.maxConnections} connections`, later);
+    if (connections >= options.maxConnections) return refuse('full', `${options.maxConnections} connections`, later);
     if (hasTokenInQuery(knock.url)) return refuse('token-in-query', 'send it in the Authorization header');
     const offered = (knock.subprotocols ?? '').split(',').map((name) => name.trim());
     if (!offered.includes(SUBPROTOCOL)) return refuse('subprotocol', `offer ${SUBPROTOCOL} in Sec-WebSocket-Protocol`);

@@ -1,9 +1,9 @@
 /** The certificate devices see: the operator's own, or a self-signed one made at the first start. */
-import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
 import { UserError } from '../kit/errors.ts';
 
@@ -15,14 +15,16 @@ export interface Certificate {
 
 const YEARS = 10;
 
-/** Reads the operator's certificate. Throws a `UserError` when the files cannot be used. */
+/** Reads a certificate and its key. Throws a `UserError` when they cannot be used, or do not belong together. */
 export async function readCertificate(certFile: string, keyFile: string): Promise<Certificate> {
   try {
     const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
-    new X509Certificate(cert);
+    createSecureContext({ cert, key });
     return { cert, key };
   } catch (error) {
-    throw new UserError(`gateway.tls: the certificate cannot be used: ${(error as Error).message}`);
+    throw new UserError(
+      `The certificate ${certFile} with the key ${keyFile} cannot be used: ${(error as Error).message}`,
+    );
   }
 }
 

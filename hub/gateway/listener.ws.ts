@@ -30,12 +30,12 @@ export interface ListenerOptions {
   tls?: { cert: string; key: string };
   frameBytes: number;
   heartbeatMs: number;
+  /** Sockets that may be open at a time; a few more may knock. */
+  maxConnections: number;
 }
 
 export interface Listener {
   readonly port: number;
-  /** Sockets open now. */
-  readonly connections: number;
   /** Stops listening, then says 1001 to every device, spread over `spreadMs`. Idempotent. */
   close(spreadMs?: number): Promise<void>;
 }
@@ -43,6 +43,8 @@ export interface Listener {
 const HEADERS_MS = 5_000;
 const HANDSHAKE_MS = 10_000;
 const MAX_FRAGMENTS = 1_024;
+/** Sockets that may be at the door beyond those that are in. */
+const KNOCKING = 1_000;
 /** Connections are pinged in so many groups, one after the other, so that a heartbeat is no burst. */
 const HEARTBEAT_GROUPS = 32;
 const CLOSE_GRACE_MS = 3_000;
@@ -52,6 +54,7 @@ const TAKEOVERS = { limit: 5, withinMs: 10_000 };
 export async function createListener(deps: ListenerDeps, options: ListenerOptions): Promise<Listener> {
   const { admission, sessions, log } = deps;
   const server = makeServer(options);
+  server.maxConnections = options.maxConnections + KNOCKING;
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
@@ -74,7 +77,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
       subprotocols: request.headers['sec-websocket-protocol'],
     };
     if (knock.url.split('?')[0] !== DEVICE_PATH) return refuseUpgrade(socket, notFound(knock.url));
-    const verdict = admission.admit(knock, Date.now());
+    const verdict = admission.admit(knock, links.size, Date.now());
     if ('code' in verdict) {
       log.debug({ address: knock.address, code: verdict.code }, 'a device was not let in');
       return refuseUpgrade(socket, verdict);
@@ -116,7 +119,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     });
     ws.on('close', (code) => {
       links.delete(connection);
-      sessions.ended(session, code);
+      sessions.ended(session, code, Date.now());
       log.debug({ device, session: session.id, code }, 'a device disconnected');
     });
   }
@@ -139,9 +142,6 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
 
   return {
     port: (server.address() as AddressInfo).port,
-    get connections() {
-      return links.size;
-    },
     close(spreadMs = 0) {
       closed ??= shut(spreadMs);
       return closed;
@@ -190,6 +190,8 @@ function problemOf({ code, detail, retryAfterSeconds }: Refusal & { retryAfterSe
 
 function refuseUpgrade(socket: Duplex, refusal: Refusal & { retryAfterSeconds?: number }): void {
   const { status, headers, body } = problemOf(refusal);
+  // A peer that never closes its half would keep the socket for ever: after an upgrade no time-out of HTTP applies.
+  socket.once('finish', () => socket.destroy());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
 }

@@ -3,6 +3,8 @@
 export interface Bucket {
   /** Takes `count`, or says in how many milliseconds to try again (and takes nothing). 0: taken. `now`: milliseconds. */
   take(count: number, now: number): number;
+  /** Whether it is as good as new. */
+  isFull(now: number): boolean;
 }
 
 const BURST_SECONDS = 10;
@@ -21,9 +23,7 @@ class TokenBucket implements Bucket {
   }
 
   take(count: number, now: number): number {
-    // A clock that steps back adds nothing; one that leaps ahead fills the bucket, no more.
-    this.#level = Math.min(this.#capacity, this.#level + Math.max(0, now - this.#filledAt) * this.#perMs);
-    this.#filledAt = now;
+    this.#fill(now);
     // More than the bucket can ever hold is let through when it is full, or it would wait for ever.
     const needed = Math.min(count, this.#capacity);
     if (this.#level >= needed) {
@@ -31,6 +31,17 @@ class TokenBucket implements Bucket {
       return 0;
     }
     return Math.ceil((needed - this.#level) / this.#perMs);
+  }
+
+  isFull(now: number): boolean {
+    this.#fill(now);
+    return this.#level >= this.#capacity;
+  }
+
+  /** A clock that steps back adds nothing; one that leaps ahead fills the bucket, no more. */
+  #fill(now: number): void {
+    this.#level = Math.min(this.#capacity, this.#level + Math.max(0, now - this.#filledAt) * this.#perMs);
+    this.#filledAt = now;
   }
 }
 

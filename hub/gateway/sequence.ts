@@ -20,13 +20,14 @@ export class Sequence implements FrameOwner {
   /** After `flow`: the number the device must begin again with; nothing else is taken until then. */
   waitingFor: number | undefined;
   /** An ack waits for the telemetry store, not only for the journal. */
-  waitsForStore = false;
+  #waitsForStore = false;
   readonly given: GivenTimes = new Map();
   listener: SequenceListener | undefined;
   /** `stored` acks: each number becomes due when the store's cursor has passed its offset. */
   #due: { seq: number; offset: Offset }[] = [];
 
-  constructor(epoch: string, held: number) {
+  /** `held`: the highest number of the epoch that is durable already. */
+  constructor(epoch: string, held = 0) {
     this.epoch = epoch;
     this.accepted = held;
     this.durableSeq = held;
@@ -37,9 +38,30 @@ export class Sequence implements FrameOwner {
     return this.accepted === this.acked;
   }
 
+  get waitsForStore(): boolean {
+    return this.#waitsForStore;
+  }
+
+  /**
+   * What an ack means from now on, as the device chose in `hello`; it resumes after `acked`. The telemetry store has
+   * everything before the offset `stored`, the journal everything before `next`: what is durable but perhaps not
+   * stored yet is not acknowledged to a device that waits for the store.
+   */
+  begin(ack: 'journaled' | 'stored', stored: Offset, next: Offset): void {
+    if (ack === 'journaled') {
+      this.acked = this.durableSeq;
+      this.#due = [];
+    } else if (!this.#waitsForStore && stored < next && this.durableSeq > 0) {
+      this.acked = 0;
+      this.#due = [{ seq: this.durableSeq, offset: next }];
+    }
+    this.#waitsForStore = ack === 'stored';
+    this.waitingFor = undefined;
+  }
+
   durable(seq: number): void {
     this.durableSeq = seq;
-    if (!this.waitsForStore) this.#ack(seq);
+    if (!this.#waitsForStore) this.#ack(seq);
   }
 
   refused(seq: number): void {

@@ -8,7 +8,7 @@ import type { Ingest } from '../telemetry/ingest.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
 import { isTooDeep } from './depth.ts';
-import { type Bucket, createBucket } from './rate.ts';
+import type { Bucket } from './rate.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
 
 export interface SessionLimits {
@@ -46,18 +46,16 @@ export interface Road {
   commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
   /** The hub is stopping: nothing more is taken. */
   draining: boolean;
-  /** Hands a frame to the journal; false when it cannot take it now. */
-  append(frame: Frame): boolean;
-  /** The sequence of an epoch, continued from what the hub holds durably. */
-  sequence(session: Session, epoch: string): Sequence;
-  /** Seconds from taking a frame to its ack. */
-  observeAck(seconds: number): void;
+  /** Hands a frame to the journal; false when it cannot take it now. `asSent`: as in the journal. */
+  append(frame: Frame, asSent?: string): boolean;
+  /** The sequence of an epoch, continued from what the hub holds durably; `ack` is what the device shall hear. */
+  sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence;
 }
 
 const MAX_DEPTH = 8;
 const RETRY_WINDOW_MS = 200;
 const RETRY_DISK_MS = 5_000;
-/** Frames that may still come after a `flow` before the device is taken for one that does not listen. */
+/** So many windows of frames may be refused or ignored in a row before the device is taken for one that does not listen. */
 const PATIENCE = 4;
 /** A device that says nothing for so long gets its commands all the same. */
 const HELLO_MS = 1_000;
@@ -76,16 +74,18 @@ export class Session implements SequenceListener, Outlet {
   #left: Refusal | undefined;
   /** Set until the device is ready for commands: it has said something, or nothing for a while. */
   #unready: NodeJS.Timeout | undefined;
-  #ignored = 0;
-  #oldestUnackedAt = 0;
+  /** Frames in a row of which nothing was taken. */
+  #strikes = 0;
+  /** The last `flow`, until a frame is taken again; it is repeated to a device that goes on elsewhere after the wait. */
+  #held: { reason: Flow['reason']; until: number } | undefined;
 
-  constructor(id: string, device: string, connection: Connection, road: Road, now: number) {
+  constructor(id: string, device: string, connection: Connection, road: Road, bucket: Bucket, now: number) {
     this.id = id;
     this.device = device;
     this.connectedAt = now;
     this.#connection = connection;
     this.#road = road;
-    this.#bucket = createBucket(road.limits.readingsPerSecond, now);
+    this.#bucket = bucket;
     this.#unready = setTimeout(() => this.#listen(), HELLO_MS);
   }
 
@@ -111,12 +111,13 @@ export class Session implements SequenceListener, Outlet {
     if (this.#closed || this.#road.draining) return;
     this.#road.counts.frames++;
     if (isTooDeep(data, MAX_DEPTH)) return this.#error('too-deep', `at most ${MAX_DEPTH} levels`);
-    const frame = parse(data);
+    const text = data.toString();
+    const frame = parse(text);
     if (frame === undefined) return this.#error('not-json', 'a frame is one JSON object');
     if (this.#unready && frame.type !== 'hello') this.#listen();
     switch (frame.type) {
       case 'telemetry':
-        return this.#telemetry(frame, now);
+        return this.#telemetry(frame, text, now);
       case 'hello':
         return this.#hello(frame, now);
       case 'progress':
@@ -134,15 +135,14 @@ export class Session implements SequenceListener, Outlet {
     const failure = this.#road.checks.hello(frame);
     if (failure) return this.#error('invalid-frame', `hello: ${failure.path} ${failure.message}`);
     if (this.#sequence) return this.#error('invalid-frame', 'hello: must be the first frame of a connection');
-    const { epoch, ack } = frame as unknown as Hello;
-    const sequence = this.#begin(epoch);
-    sequence.waitsForStore = ack === 'stored';
+    const { epoch, ack = 'journaled' } = frame as unknown as Hello;
+    const sequence = this.#begin(epoch, ack);
     const { frameBytes, readingsPerFrame, window, readingsPerSecond } = this.#road.limits;
     this.send({
       type: 'welcome',
       session: this.id,
       time: now,
-      resume: sequence.durableSeq,
+      resume: sequence.acked,
       heartbeatMs: this.#road.heartbeatMs,
       limits: { frameBytes, readingsPerFrame, window, readingsPerSecond },
     });
@@ -156,30 +156,31 @@ export class Session implements SequenceListener, Outlet {
     this.#road.commands.opened(this.device, this);
   }
 
-  #begin(epoch: string): Sequence {
-    const sequence = this.#road.sequence(this, epoch);
+  #begin(epoch: string, ack: 'journaled' | 'stored'): Sequence {
+    const sequence = this.#road.sequence(this.device, epoch, ack);
     sequence.listener = this;
-    sequence.waitingFor = undefined;
     this.#sequence = sequence;
     return sequence;
   }
 
-  #telemetry(frame: Record<string, unknown>, now: number): void {
+  #telemetry(frame: Record<string, unknown>, text: string, now: number): void {
     const failure = this.#road.checks.telemetry(frame);
     if (failure) return this.#error('invalid-frame', `telemetry: ${failure.path} ${failure.message}`);
     const telemetry = frame as unknown as Telemetry;
-    const sequence = this.#sequence ?? this.#begin(this.id);
-    if (telemetry.seq === undefined) this.#take(telemetry, 0, sequence, now);
-    else this.#numbered(telemetry, telemetry.seq, sequence, now);
+    const sequence = this.#sequence ?? this.#begin(this.id, 'journaled');
+    if (telemetry.seq === undefined) this.#take(telemetry, text, 0, sequence, now);
+    else this.#numbered(telemetry, text, telemetry.seq, sequence, now);
   }
 
-  #numbered(frame: Telemetry, seq: number, sequence: Sequence, now: number): void {
+  #numbered(frame: Telemetry, text: string, seq: number, sequence: Sequence, now: number): void {
     if (seq <= sequence.accepted) return this.#again(seq, sequence);
-    if (sequence.waitingFor !== undefined && seq !== sequence.waitingFor) return this.#ignore();
-    if (sequence.accepted - sequence.acked >= this.#road.limits.window) {
-      return this.#flow('window', RETRY_WINDOW_MS, seq);
+    if (sequence.waitingFor !== undefined && seq !== sequence.waitingFor) {
+      return this.#ignore(sequence.waitingFor, now);
     }
-    this.#take(frame, seq, sequence, now);
+    if (sequence.accepted - sequence.acked >= this.#road.limits.window) {
+      return this.#flow('window', RETRY_WINDOW_MS, seq, now);
+    }
+    this.#take(frame, text, seq, sequence, now);
   }
 
   /** A frame that was taken before: durable ones are acknowledged again, others will be soon. */
@@ -188,24 +189,34 @@ export class Session implements SequenceListener, Outlet {
     if (seq <= sequence.acked) this.send({ type: 'ack', seq: sequence.acked });
   }
 
-  /** The device was told to wait and may not have read it yet; one that never does is sent away. */
-  #ignore(): void {
-    if (++this.#ignored > PATIENCE * this.#road.limits.window) this.close('flood', 'flow frames were ignored');
+  /** The device was told to begin again with `from` and may not have read it yet; later it is told once more. */
+  #ignore(from: number, now: number): void {
+    const { reason = 'overload', until = 0 } = this.#held ?? {};
+    if (now >= until) this.#flow(reason, RETRY_WINDOW_MS, from, now);
+    else this.#strike('flood', 'flow frames were ignored');
   }
 
-  #take(frame: Telemetry, seq: number, sequence: Sequence, now: number): void {
+  /** One more frame of which nothing was taken; a device that sends nothing else is sent away. */
+  #strike(code: RefusalCode, detail: string): void {
+    if (++this.#strikes > PATIENCE * this.#road.limits.window) this.close(code, detail);
+  }
+
+  #take(frame: Telemetry, text: string, seq: number, sequence: Sequence, now: number): void {
     const { counts, ingest } = this.#road;
     const waitMs = this.#bucket.take(frame.readings.length, now);
-    if (waitMs > 0) return this.#flow('rate', waitMs, seq);
+    if (waitMs > 0) return this.#flow('rate', waitMs, seq, now);
     const { device } = this;
-    const verdict = ingest.check(frame.stream, frame.readings, now, sequence.given);
-    const taken: Frame = { device, epoch: sequence.epoch, seq, stream: frame.stream, receivedAt: now, ...verdict };
+    const { readings, rejected, isTimed } = ingest.check(frame.stream, frame.readings, now, sequence.given);
+    const taken: Frame = { device, epoch: sequence.epoch, seq, stream: frame.stream, receivedAt: now, readings };
+    if (rejected) taken.rejected = rejected;
     if (seq > 0) taken.owner = sequence;
-    if (!this.#road.append(taken)) return this.#flow('disk', RETRY_DISK_MS, seq);
-    counts.accepted += verdict.readings.length;
-    counts.rejected += frame.readings.length - verdict.readings.length;
-    if (seq > 0) this.#advance(seq, sequence, now);
-    if (verdict.rejected) this.#reject(seq, verdict.rejected);
+    const asSent = rejected || isTimed ? undefined : text;
+    if (!this.#road.append(taken, asSent)) return this.#flow('disk', RETRY_DISK_MS, seq, now);
+    this.#strikes = 0;
+    counts.accepted += readings.length;
+    counts.rejected += frame.readings.length - readings.length;
+    if (seq > 0) this.#advance(seq, sequence);
+    if (rejected) this.#reject(seq, rejected);
   }
 
   #reject(seq: number, rejected: Rejection[]): void {
@@ -213,16 +224,16 @@ export class Session implements SequenceListener, Outlet {
     this.send(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
   }
 
-  #advance(seq: number, sequence: Sequence, now: number): void {
+  #advance(seq: number, sequence: Sequence): void {
     this.#road.counts.gaps += seq - sequence.accepted - 1;
-    if (sequence.settled) this.#oldestUnackedAt = now;
     sequence.accepted = seq;
     sequence.waitingFor = undefined;
-    this.#ignored = 0;
   }
 
-  #flow(reason: Flow['reason'], retryAfterMs: number, seq: number): void {
+  #flow(reason: Flow['reason'], retryAfterMs: number, seq: number, now: number): void {
     this.#road.counts.flows++;
+    this.#held = { reason, until: now + retryAfterMs };
+    this.#strike('flood', 'flow frames were ignored');
     if (seq === 0) return this.send({ type: 'flow', reason, retryAfterMs });
     if (this.#sequence) this.#sequence.waitingFor = seq;
     this.send({ type: 'flow', reason, from: seq, retryAfterMs });
@@ -251,14 +262,11 @@ export class Session implements SequenceListener, Outlet {
   }
 
   ack(seq: number): void {
-    const now = Date.now();
-    this.#road.observeAck((now - this.#oldestUnackedAt) / 1000);
-    this.#oldestUnackedAt = now;
     this.#deliver(`{"type":"ack","seq":${seq}}`);
   }
 
   lost(from: number): void {
-    this.#flow('disk', RETRY_DISK_MS, from);
+    this.#flow('disk', RETRY_DISK_MS, from, Date.now());
   }
 
   #error(code: RefusalCode, detail: string, id?: string): void {
@@ -266,6 +274,7 @@ export class Session implements SequenceListener, Outlet {
     const { title, retry } = REFUSALS[code];
     const about = id === undefined ? {} : { id };
     this.send({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry, ...about });
+    this.#strike('protocol', 'nothing but frames that cannot be used');
   }
 
   /** Hands a frame over. */
@@ -301,9 +310,9 @@ export class Session implements SequenceListener, Outlet {
   }
 }
 
-function parse(data: Buffer): Record<string, unknown> | undefined {
+function parse(text: string): Record<string, unknown> | undefined {
   try {
-    const frame: unknown = JSON.parse(data.toString());
+    const frame: unknown = JSON.parse(text);
     return typeof frame === 'object' && frame !== null && !Array.isArray(frame)
       ? (frame as Record<string, unknown>)
       : undefined;

@@ -5,6 +5,7 @@ import { REFUSALS, type RefusalCode } from '../kit/errors.ts';
 import type { Journal, Offset } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
+import { type Bucket, createBucket } from './rate.ts';
 import { Sequence } from './sequence.ts';
 import { type Road, Session } from './session.ts';
 
@@ -12,7 +13,7 @@ export interface Sessions {
   /** Makes the session of a device on a new connection; an older one of the same device is closed as replaced. */
   open(device: string, connection: Connection, now: number): Session;
   /** The socket of a session is gone, with this close code. Touches nothing of a newer session of the same device. */
-  ended(session: Session, closeCode: number): void;
+  ended(session: Session, closeCode: number, now: number): void;
   get(device: string): Session | undefined;
   values(): IterableIterator<Session>;
   readonly size: number;
@@ -29,6 +30,10 @@ export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draini
   /** Told of each session: when it has begun, and when its socket is gone and why. */
   onOpen?(session: Session): void;
   onEnd?(session: Session, end: SessionEnd): void;
+  /** The telemetry store has everything before `stored`, the journal everything before `next`. */
+  storeProgress(): { stored: Offset; next: Offset };
+  /** Seconds from the arrival of the oldest frame of a group to the ack of the group. */
+  observeAck(seconds: number): void;
 }
 
 const SETTLE_POLL_MS = 5;
@@ -36,18 +41,32 @@ const SETTLE_POLL_MS = 5;
 const NO_GOODBYE = 1006;
 
 export function createSessions(deps: SessionsDeps): Sessions {
-  const { journal, onOpen = () => {}, onEnd = () => {}, ...rest } = deps;
+  const { journal, storeProgress, observeAck, onOpen = () => {}, onEnd = () => {}, ...rest } = deps;
   const sessions = new Map<string, Session>();
   const sequences = new Map<string, Sequence>();
   const waitingForStore = new Set<Sequence>();
+  /** By device, so that a reconnect is no new allowance; dropped when it is full again. */
+  const buckets = new Map<string, Bucket>();
 
-  function sequence(session: Session, epoch: string): Sequence {
-    const open = sequences.get(session.device);
-    if (open?.epoch === epoch) return open;
-    const held = journal.held(session.device);
-    const made = new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
-    sequences.set(session.device, made);
-    return made;
+  function sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence {
+    const known = sequences.get(device);
+    const own = known?.epoch === epoch ? known : restored(device, epoch);
+    sequences.set(device, own);
+    const { stored, next } = ack === 'stored' ? storeProgress() : { stored: 0, next: 0 };
+    own.begin(ack, stored, next);
+    if (ack === 'stored') waitingForStore.add(own);
+    return own;
+  }
+
+  function restored(device: string, epoch: string): Sequence {
+    const held = journal.held(device);
+    return new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
+  }
+
+  function bucketOf(device: string, now: number): Bucket {
+    const bucket = buckets.get(device) ?? createBucket(rest.limits.readingsPerSecond, now);
+    buckets.set(device, bucket);
+    return bucket;
   }
 
   journal.onCommit((frames: readonly Frame[], next: Offset) => {
@@ -56,29 +75,31 @@ export function createSessions(deps: SessionsDeps): Sessions {
       if (owner instanceof Sequence && owner.waitsForStore) waitingForStore.add(owner);
     }
     for (const owner of waitingForStore) owner.committedUpTo(next);
+    if (frames[0]) observeAck((Date.now() - frames[0].receivedAt) / 1000);
   });
 
-  const road: Road = { ...rest, draining: false, append: (frame) => journal.append(frame), sequence };
+  const road: Road = { ...rest, draining: false, append: (frame, asSent) => journal.append(frame, asSent), sequence };
 
-  function forget(device: string): void {
+  function forget(device: string, now: number): void {
     const left = sequences.get(device);
     if (left && left.listener === undefined && left.settled) sequences.delete(device);
+    if (buckets.get(device)?.isFull(now)) buckets.delete(device);
   }
 
   return {
     open(device, connection, now) {
-      const session = new Session(randomUUID(), device, connection, road, now);
+      const session = new Session(randomUUID(), device, connection, road, bucketOf(device, now), now);
       sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
       sessions.set(device, session);
       onOpen(session);
       return session;
     },
-    ended(session, closeCode) {
+    ended(session, closeCode, now) {
       session.ended();
-      onEnd(session, endOf(session, closeCode));
+      onEnd(session, endOf(session, closeCode, now));
       if (sessions.get(session.device) !== session) return;
       sessions.delete(session.device);
-      forget(session.device);
+      forget(session.device, now);
     },
     get: (device) => sessions.get(device),
     values: () => sessions.values(),
@@ -105,8 +126,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   };
 }
 
-function endOf({ left }: Session, closeCode: number): SessionEnd {
-  const at = Date.now();
+function endOf({ left }: Session, closeCode: number, at: number): SessionEnd {
   if (left) return { at, reason: left.code, detail: left.detail, closeCode: REFUSALS[left.code].close };
   return { at, reason: closeCode === NO_GOODBYE ? 'lost' : 'closed', closeCode };
 }

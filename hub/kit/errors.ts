@@ -42,7 +42,12 @@ export const REFUSALS = {
   conflict: { status: 409, close: 0, retry: true, title: 'Somebody else changed it at the same moment.' },
   invalid: { status: 400, close: 0, retry: false, title: 'The request does not fit its schema.' },
   'queue-full': { status: 429, close: 0, retry: true, title: 'The device has as many commands waiting as it may.' },
-  'already-sent': { status: 409, close: 0, retry: false, title: 'The command is past the point where it can be cancelled.' },
+  'already-sent': {
+    status: 409,
+    close: 0,
+    retry: false,
+    title: 'The command is past the point where it can be cancelled.',
+  },
   'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
   'too-many-groups': { status: 429, close: 0, retry: true, title: 'Too many group commands are under way.' },
   'too-many-schedules': { status: 409, close: 0, retry: false, title: 'There are as many schedules as there may be.' },

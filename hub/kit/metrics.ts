@@ -18,7 +18,7 @@ export interface MetricSources {
 }
 
 export interface Metrics {
-  /** One frame was acknowledged so long after it arrived. */
+  /** A group was committed, so long after its oldest frame arrived. */
   observeAckLatency(seconds: number): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
@@ -33,7 +33,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   collectDefaultMetrics({ register: registry });
   const ackLatency = new Histogram({
     name: 'hub_ack_latency_seconds',
-    help: 'From the arrival of a frame to its acknowledgement.',
+    help: 'From the arrival of the oldest frame of a group commit until the group is durable and acknowledged.',
     buckets: ACK_BUCKETS_SECONDS,
     registers: [registry],
   });

@@ -11,21 +11,23 @@ export interface IngestOptions {
   retentionMs: number;
 }
 
-/** What the hub gave to the readings of one device that came without `ts`, by stream, so that no two get the same. */
-export type GivenTimes = Map<string, { last: number; microseconds: number }>;
+/**
+ * What the readings of one device that came without `ts` were given, by stream, so that no two get the same: the last
+ * arrival in whole microseconds (a double holds those exactly, fractions of a millisecond not), and how many had an age.
+ */
+export type GivenTimes = Map<string, { arrivalUs: number; aged: number }>;
 
 export interface Verdict {
   readings: Reading[];
   rejected?: Rejection[];
+  /** At least one was given its time, so they are not exactly what the device sent. */
+  isTimed?: true;
 }
 
 export interface Ingest {
   /** Never throws, whatever the device sent. Takes over the reading objects. `now`: Unix milliseconds. */
   check(stream: string, readings: readonly unknown[], now: number, given: GivenTimes): Verdict;
 }
-
-/** A microsecond in milliseconds: the finest step of `ts`. */
-const STEP_MS = 0.001;
 
 export function createIngest(options: IngestOptions): Ingest {
   const { streams, readingsPerFrame, clockAheadMs } = options;
@@ -39,17 +41,24 @@ export function createIngest(options: IngestOptions): Ingest {
     }
     const readings: Reading[] = [];
     let rejected: Rejection[] | undefined;
+    let isTimed = false;
     for (let index = 0; index < candidates.length; index++) {
-      const reading = candidates[index];
-      const reason =
-        stream.check(reading) ?? checkFields(reading as Reading) ?? fixTime(reading as Reading, now, name, given);
-      if (reason === undefined) readings.push(reading as Reading);
+      const reading = candidates[index] as Reading;
+      let reason = stream.check(reading) ?? checkFields(reading);
+      if (reason === undefined) {
+        isTimed ||= reading.ts === undefined;
+        reason = fixTime(reading, now, name, given);
+      }
+      if (reason === undefined) readings.push(reading);
       else {
         rejected ??= [];
         rejected.push({ index, ...reason, reading });
       }
     }
-    return rejected ? { readings, rejected } : { readings };
+    const verdict: Verdict = { readings };
+    if (rejected) verdict.rejected = rejected;
+    if (isTimed) verdict.isTimed = true;
+    return verdict;
   }
 
   /** Sets `ts` from `ts`, `age` or the hub's clock, and says when it lies outside what the store takes. */
@@ -78,20 +87,19 @@ function refuseAll(candidates: readonly unknown[], path: string, code: string, m
 
 /**
  * The time of a reading that came without one. Without `age` it is the arrival, moved on until it is later than the
- * last one given. With `age` it is that long ago, told apart from its neighbours by its microseconds, which count
- * 1 to 999 and begin again.
+ * last one given. With `age` it is that long ago to the millisecond; its microseconds count on from reading to
+ * reading, so that a thousand in a row of the same millisecond stay apart, in whatever order the ages come.
  */
 function giveTime(reading: Reading, now: number, stream: string, given: GivenTimes): number {
-  const times = given.get(stream) ?? { last: 0, microseconds: 0 };
+  const times = given.get(stream) ?? { arrivalUs: 0, aged: 0 };
   given.set(stream, times);
   if (reading.age === undefined) {
-    times.last = now > times.last ? now : times.last + STEP_MS;
-    return times.last;
+    times.arrivalUs = Math.max(Math.round(now * 1000), times.arrivalUs + 1);
+    return times.arrivalUs / 1000;
   }
-  const then = Math.floor(now - (reading.age as number));
+  const thenMs = Math.floor(now - (reading.age as number));
   delete reading.age;
-  times.microseconds = (times.microseconds % 999) + 1;
-  return then + times.microseconds * STEP_MS;
+  return (thenMs * 1000 + (times.aged++ % 1000)) / 1000;
 }
 
 function checkFields(reading: Reading) {

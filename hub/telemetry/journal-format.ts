@@ -99,8 +99,11 @@ export class BlockBuilder {
   bytes = BLOCK_HEADER_BYTES;
   count = 0;
 
-  /** `asSent`: the text of the device's frame, when its `readings` are exactly those of `frame`; it saves encoding them. */
-  add(frame: Frame, asSent: string | undefined): void {
+  /**
+   * False, adding nothing, when the block would get longer than `maxBytes`. `asSent`: the text of the device's frame,
+   * when its `readings` are exactly those of `frame`; it saves encoding them.
+   */
+  add(frame: Frame, asSent: string | undefined, maxBytes: number): boolean {
     const { device, epoch, stream } = frame;
     const kind = frame.rejected ? WITH_REJECTED : asSent === undefined ? READINGS : AS_SENT;
     // One text and one write: for a typical record this costs half of writing the parts one by one.
@@ -108,16 +111,19 @@ export class BlockBuilder {
     const at = this.bytes;
     this.#reserve(at + RECORD_HEADER_BYTES + text.length * 3);
     const textBytes = this.#buffer.write(text, at + RECORD_HEADER_BYTES);
+    const end = at + RECORD_HEADER_BYTES + textBytes;
+    if (end > maxBytes) return false;
     const view = this.#view;
-    view.setUint32(at, RECORD_HEADER_BYTES + textBytes, true);
+    view.setUint32(at, end - at, true);
     view.setUint8(at + 4, kind);
     view.setUint8(at + 5, device.length);
     view.setUint16(at + 6, epoch.length, true);
     view.setUint16(at + 8, stream.length, true);
     view.setFloat64(at + 10, frame.seq, true);
     view.setFloat64(at + 18, frame.receivedAt, true);
-    this.bytes = at + RECORD_HEADER_BYTES + textBytes;
+    this.bytes = end;
     this.count++;
+    return true;
   }
 
   /** The finished block; valid until the next `reset`. */

@@ -1,4 +1,4 @@
-/** Keeps a second hub out of the journal's folder: a lock file with the process that holds it. */
+/** Keeps a second hub out of a folder: a lock file with the process that holds it. */
 import { UserError } from '../kit/errors.ts';
 import { errorCode, type Files, readFile, writeFully } from './files.ts';
 
@@ -73,7 +73,7 @@ function parse(text: string | undefined): Holder | undefined {
 
 function locked(folder: string, { pid }: Holder): UserError {
   return new UserError(
-    `The journal in ${folder} is in use by another hub, process ${pid}. Stop that one, or start this one with another --data directory.`,
+    `The folder ${folder} is in use by another hub, process ${pid}. Stop that one, or start this one with another --data directory.`,
     EXIT_LOCKED,
   );
 }

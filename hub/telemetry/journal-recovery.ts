@@ -28,6 +28,8 @@ export interface Recovered {
  */
 export async function recover(files: Files, folder: string, log: JournalLog, now: number): Promise<Recovered> {
   const list = await findSegments(files, folder, now);
+  // The last process may have been killed between the rename of a segment and this.
+  await files.syncDirectory(folder);
   const segments = createSegments(files, folder, list, log);
   const checkpoint = await latestCheckpoint(files, segments);
   const { held, from } = checkpoint ?? { held: new Map<string, Held>(), from: 0 };

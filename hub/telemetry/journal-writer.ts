@@ -26,12 +26,13 @@ export interface WriterOptions {
 }
 
 export interface Writer {
-  /** False, taking nothing, when the last write failed, the open group is full, or after `close`. */
-  append(frame: Frame, asSent: string | undefined): boolean;
+  /**
+   * False, taking nothing, when the last write failed, the open group is full, the frame and those not yet durable need
+   * more than `roomBytes`, or after `close`.
+   */
+  append(frame: Frame, asSent: string | undefined, roomBytes: number): boolean;
   /** The offset after the last durable frame. */
   next(): Offset;
-  /** Bytes taken and not durable yet. */
-  pendingBytes(): number;
   isFailing(): boolean;
   /** Commits what is open. Idempotent. */
   close(): Promise<void>;
@@ -72,10 +73,10 @@ export function createWriter(options: WriterOptions): Writer {
   /** Failures since the last success. */
   let failures = 0;
 
-  function append(frame: Frame, asSent: string | undefined): boolean {
+  function append(frame: Frame, asSent: string | undefined, roomBytes: number): boolean {
     const { block, frames } = open;
-    if (isFailing || isClosed || block.bytes >= MAX_GROUP_BYTES) return false;
-    block.add(frame, asSent);
+    if (isFailing || isClosed) return false;
+    if (!block.add(frame, asSent, Math.min(MAX_GROUP_BYTES, roomBytes - flying.block.bytes))) return false;
     frames.push(frame);
     if (block.bytes >= FLUSH_BYTES) flushWhenIdle();
     else if (frames.length === 1) linger();
@@ -190,7 +191,6 @@ export function createWriter(options: WriterOptions): Writer {
   return {
     append,
     next: () => next,
-    pendingBytes: () => open.block.bytes + flying.block.bytes,
     isFailing: () => isFailing,
     close,
   };

@@ -107,11 +107,11 @@ class FileJournal implements Journal {
   }
 
   append(frame: Frame, asSent?: string): boolean {
-    if (this.#bytes + this.#writer.pendingBytes() > this.#limitBytes) {
-      this.#makeRoom();
-      return false;
-    }
-    return this.#writer.append(frame, asSent);
+    // The next segment, if one must begin, has a checkpoint like that of the last.
+    const checkpointBytes = this.#segments.list.at(-1)?.dataAt ?? 0;
+    if (this.#writer.append(frame, asSent, this.#limitBytes - this.#bytes - checkpointBytes)) return true;
+    this.#makeRoom();
+    return false;
   }
 
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void {

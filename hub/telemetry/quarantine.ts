@@ -53,13 +53,11 @@ export interface QuarantineEntry extends Omit<QuarantinedReading, 'id' | 'readin
 
 const MAX_JSON = 16_384;
 
-/** What ingest rejected. A refusal of a whole frame becomes one entry for each of its readings. */
+/** What ingest rejected. A refusal of a whole frame is one entry, with all its readings. */
 export function entriesOfFrames(frames: readonly Frame[]): QuarantineEntry[] {
   const entries: QuarantineEntry[] = [];
   for (const frame of frames) {
-    for (const rejection of frame.rejected ?? []) {
-      for (const single of singlesOf(rejection)) entries.push(entryOf(frame, single));
-    }
+    for (const rejection of frame.rejected ?? []) entries.push(entryOf(frame, rejection));
   }
   return entries;
 }
@@ -69,15 +67,9 @@ export function entriesOfRefused(refused: readonly Refused[]): QuarantineEntry[]
   return refused.map(({ frame, reading, message }) => entryOf(frame, { path: '', code: 'store', message, reading }));
 }
 
-/** How many readings of a frame were rejected. */
+/** How many entries a frame makes. */
 export function countOfRejected({ rejected = [] }: Frame): number {
-  return rejected.reduce((sum, rejection) => sum + singlesOf(rejection).length, 0);
-}
-
-function singlesOf(rejection: Rejection): Rejection[] {
-  const { index, reading } = rejection;
-  if (index !== undefined || !Array.isArray(reading)) return [rejection];
-  return reading.map((single, place) => ({ ...rejection, index: place, reading: single }));
+  return rejected.length;
 }
 
 function entryOf(frame: Frame, { index, path, code, message, reading }: Rejection): QuarantineEntry {

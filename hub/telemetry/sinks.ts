@@ -47,6 +47,7 @@ export interface Sinks {
 }
 
 const STALLED_RETRY_MS = 30_000;
+const GIVEN_UP = Symbol('given up');
 
 /** Starts at once. An error of a sink that is not `Unavailable` is a bug and ends the process as an unhandled rejection. */
 export function createSinks(journal: Journal, sinks: readonly Sink[], options: SinksOptions): Sinks {
@@ -151,7 +152,8 @@ class Follower {
     let cursor = this.#journal.cursor(name);
     while (!this.#course.isStopped) {
       const committed = this.#course.next;
-      const batch = await this.#journal.read(cursor, this.#options.batchReadings);
+      const batch = await this.#persist(() => this.#journal.read(cursor, this.#options.batchReadings));
+      if (batch === GIVEN_UP) return;
       if (!batch) {
         if (this.#course.isDraining) return;
         this.#become('waiting');
@@ -159,7 +161,7 @@ class Follower {
         continue;
       }
       if (this.#state === 'waiting') this.#become('ok');
-      if (!(await this.#deliver(batch.frames))) return;
+      if ((await this.#persist(() => this.#deliver(batch.frames))) === GIVEN_UP) return;
       cursor = batch.next;
       this.#journal.advance(name, cursor);
       this.#options.onAdvance?.(name, cursor);
@@ -179,22 +181,30 @@ class Follower {
     };
   }
 
-  /** Tries until the frames are taken; false when everything stopped before. After that the journal is not touched. */
-  async #deliver(frames: readonly Frame[]): Promise<boolean> {
+  /**
+   * Tries until it is done. Gives up when everything stopped (after that the journal is not touched), and while
+   * draining after one attempt: what is left is written after the next start.
+   */
+  async #persist<T>(task: () => Promise<T>): Promise<T | typeof GIVEN_UP> {
     for (let attempt = 0; !this.#course.isStopped; attempt++) {
       try {
-        const refused = await this.#sink.write(frames);
-        if (refused.length > 0) await this.#options.onRefused(refused, this.#sink.name);
-        this.#delivered(frames, refused);
-        return !this.#course.isStopped;
+        const done = await task();
+        return this.#course.isStopped ? GIVEN_UP : done;
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error;
-        if (this.#course.isStopped) return false;
+        if (this.#course.isStopped) return GIVEN_UP;
         this.#failed(error);
+        if (this.#course.isDraining) return GIVEN_UP;
         await this.#course.sleep(this.#delayMs(error, attempt));
       }
     }
-    return false;
+    return GIVEN_UP;
+  }
+
+  async #deliver(frames: readonly Frame[]): Promise<void> {
+    const refused = await this.#sink.write(frames);
+    if (refused.length > 0) await this.#options.onRefused(refused, this.#sink.name);
+    this.#delivered(frames, refused);
   }
 
   #delivered(frames: readonly Frame[], refused: readonly Refused[]): void {

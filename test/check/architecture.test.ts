@@ -5,7 +5,14 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDERS = ['hub', 'device-sim', 'schemas', 'demo'];
-const ENTRY_POINTS = ['hub/main.ts', 'hub/cli.ts', 'hub/hub.ts', 'device-sim/main.ts', 'demo/main.ts', 'schemas/generate-types.ts'];
+const ENTRY_POINTS = [
+  'hub/main.ts',
+  'hub/cli.ts',
+  'hub/hub.ts',
+  'device-sim/main.ts',
+  'demo/main.ts',
+  'schemas/generate-types.ts',
+];
 
 /** Rule 3: packages that touch the world, and the only files that may import each. */
 const HOMES: Record<string, RegExp> = {

@@ -1,4 +1,5 @@
 /** InfluxDB away for a while: acks go on, nothing is lost, the lag shows, and it catches up. */
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
@@ -29,6 +30,10 @@ const countOf = async (device: string) => {
   return rows[0]?.values[0]?.[1];
 };
 
+/** What `hub status` prints. */
+const statusAsShown = () =>
+  execFileSync(process.execPath, ['hub/main.ts', 'status', '--data', hub.dataDir], { encoding: 'utf8' });
+
 it.each([
   ['stopped', () => influxd.stop(), () => influxd.start()],
   ['killed', () => influxd.kill(), () => influxd.start()],
@@ -45,6 +50,7 @@ it.each([
   await send(50);
   await expect.poll(async () => (await storeStatus()).state, { timeout: 10_000 }).toBe('retrying');
   expect((await storeStatus()).lagFrames).toBeGreaterThanOrEqual(50);
+  expect(statusAsShown()).toMatch(/^store +retrying +\d+ +0 +\d+ frames.*\S/m);
   expect((await fetch(`${hub.api}/readyz`)).status).toBe(200);
   const metrics = await (
     await fetch(`${hub.api}/metrics`, { headers: { authorization: `Bearer ${hub.adminToken}` } })

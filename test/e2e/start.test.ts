@@ -131,6 +131,63 @@ describe('hub start', () => {
   });
 });
 
+describe('a mistake of a person', () => {
+  const file = (name: string, text: string) => {
+    const path = join(folder(), name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const started = (env: Record<string, string>, data = folder()) =>
+    run(['start', '--data', data], { HUB_API__PORT: '0', HUB_GATEWAY__PORT: '0', ...env });
+
+  it.each([
+    ['a data folder that is a file', () => started({}, file('data', '')), 1, 'The hub cannot start: '],
+    [
+      'a damaged database',
+      () => {
+        const data = folder();
+        writeFileSync(
+          join(data, 'telemetry.db'),
+          'this is no database, and long enough to be taken for none'.repeat(100),
+        );
+        return started({}, data);
+      },
+      1,
+      'telemetry.db',
+    ],
+    [
+      'a certificate that is none',
+      () =>
+        started({
+          HUB_GATEWAY__TLS__CERT_FILE: file('cert.pem', 'x'),
+          HUB_GATEWAY__TLS__KEY_FILE: file('key.pem', 'x'),
+        }),
+      1,
+      'cert.pem with the key',
+    ],
+    ['a host that is not of this machine', () => started({ HUB_GATEWAY__HOST: '192.0.2.1' }), 1, 'cannot listen'],
+    [
+      'a password in an address',
+      () => started({ HUB_STORE__KIND: 'influx', HUB_STORE__URL: 'http://u:hunter2@h:99999/' }),
+      78,
+      'store.url',
+    ],
+    [
+      'a schema folder without schemas',
+      () => started({ HUB_SCHEMAS__DIR: folder() }),
+      78,
+      'has no folder telemetry/ or commands/',
+    ],
+    ['an address of the hub that is none', () => run(['status'], { HUB_URL: 'garbage' }), 2, 'HUB_URL is "garbage"'],
+    ['a hub that is not running', () => run(['status', '--data', folder()]), 3, 'No hub is running'],
+  ])('%s is told in words, without a stack trace or a secret', async (_, attempt, code, words) => {
+    const ended = await attempt();
+    expect(ended.stderr).toContain(words);
+    expect(ended.stderr).not.toMatch(/^ {4}at |hunter2/m);
+    expect(ended.code).toBe(code);
+  });
+});
+
 describe('hub config', () => {
   it('checks, shows with masked secrets, and documents every option', async () => {
     const file = join(folder(), 'hub.yaml');

@@ -1,4 +1,7 @@
 /** The wire of docs/protocol.md against a running hub: every right thing, and every wrong one. */
+import { readdirSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
@@ -95,6 +98,40 @@ describe('at the door', () => {
   });
 });
 
+describe('peers that do not play fair', () => {
+  const openFiles = () => readdirSync(`/proc/${hub.pid}/fd`).length;
+
+  it('cannot hold a socket after they were refused, even if they never close their half', async () => {
+    const before = openFiles();
+    const { port, hostname } = new URL(hub.gateway);
+    const request = 'GET /v1/device HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
+    const peers = Array.from({ length: 20 }, () => {
+      const socket = connectPlain({ port: Number(port), host: hostname, allowHalfOpen: true });
+      const peer = connect({ socket, ca: hub.ca, servername: 'localhost' });
+      peer.on('error', () => {});
+      peer.write(request);
+      peer.resume();
+      return peer;
+    });
+    await Promise.all(peers.map((peer) => new Promise((resolve) => peer.once('end', resolve))));
+    await expect.poll(openFiles, { timeout: 5_000 }).toBeLessThanOrEqual(before);
+    for (const peer of peers) peer.destroy();
+  });
+
+  it('cannot take a place for each of their sockets: replaced ones count until they are gone', async () => {
+    const small = await startTestHub({ HUB_LIMITS__CONNECTIONS: '3' });
+    try {
+      const tokens = await Promise.all(['a', 'b', 'c', 'd'].map((id) => small.addDevice(id)));
+      for (const own of tokens.slice(0, 3)) await connectRaw(small, { token: own });
+      const refused = await refusal(small, { token: tokens[3]! });
+      expect(refused).toMatchObject({ status: 503, problem: { code: 'full' } });
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    } finally {
+      await small.dispose();
+    }
+  });
+});
+
 describe('telemetry', () => {
   it('is acknowledged, and can be read back through the API', async () => {
     const device = await connectRaw(hub, { token });
@@ -155,7 +192,7 @@ describe('telemetry', () => {
     const id = `fresh-${ids}`;
     await expect
       .poll(async () => JSON.stringify(await hub.call('GET', `/v1/quarantine?device=${id}`)))
-      .toContain('"reading":{"rain":1}');
+      .toContain('"reading":[{"rain":1}]');
   });
 
   it.each([

@@ -39,7 +39,8 @@ const STATUS: HubStatus = {
   uptimeMs: 61_000,
   ready: true,
   devices: { known: 1, online: 0, silent: 0, offline: 1 },
-  readings: { accepted: 42, rejected: 1, duplicate: 2, perSecond: 3.4 },
+  readings: { accepted: 42, rejected: 1, perSecond: 3.4 },
+  frames: { received: 40, duplicate: 2, skipped: 0 },
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
   quarantine: { readings: 1, dropped: 0 },
@@ -117,7 +118,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     new Writable({ write: (line, _, done) => done(void logged.push(String(line))) }),
   );
   const metrics = createMetrics({
-    readings: () => ({ accepted: 42, rejected: 1, duplicate: 2, quarantined: 1 }),
+    readings: () => ({ accepted: 42, rejected: 1, quarantined: 1 }),
     frames: () => ({ telemetry: 40 }),
     sessions: () => 3,
     devices: () => presence.counts(devices.size),

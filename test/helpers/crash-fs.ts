@@ -68,7 +68,7 @@ export class CrashDisk {
     this.#names = new Map(this.#durableNames);
     for (const inode of this.#names.values()) {
       for (const change of inode.pending) {
-        if (random() < 0.5) continue;
+        if (random() >= 0.5) continue;
         const torn = 'bytes' in change && random() < 0.5;
         inode.durable = applied(
           inode.durable,
@@ -171,6 +171,7 @@ export class CrashDisk {
     }
     if (!power.isOn) return new Promise<R>(() => {});
     const fault = this.onCall(call);
+    if (!power.isOn) return new Promise<R>(() => {});
     if (fault === 'EIO' || fault === 'ENOSPC') {
       if (call.kind === 'write') run('short');
       throw failure(fault);

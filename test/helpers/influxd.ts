@@ -1,6 +1,7 @@
 /** Starts a real influxd on free ports of loopback with a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -99,7 +100,10 @@ export async function startInfluxd(options: InfluxdOptions = {}): Promise<Influx
     start,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    pause: () => void child.kill('SIGSTOP'),
+    pause() {
+      child.kill('SIGSTOP');
+      while (!isStopped(child.pid!)) {}
+    },
     resume: () => void child.kill('SIGCONT'),
     async remove() {
       await end('SIGKILL');
@@ -143,4 +147,10 @@ bind-address = "127.0.0.1:${rpcPort}"
   log-enabled = false
   ${http}
 `;
+}
+
+/** The signal takes effect a moment after it was sent: until every thread stands still, a request may still be answered. */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').includes(') T '));
 }

@@ -5,6 +5,8 @@ import type { TestHub } from './hub.ts';
 
 export interface LedgerDevice {
   readonly id: string;
+  /** Time of its first reading; each is a millisecond after the one before. */
+  readonly firstTs: number;
   /** Times (ms) and values of readings by their fate. A reading that was sent but not acknowledged may be stored or not. */
   readonly sent: Map<number, number>;
   readonly acked: Map<number, number>;
@@ -16,7 +18,12 @@ export interface LedgerDevice {
 }
 
 /** Connects a device of the reference client to the hub; readings of `light` carry a number that grows by one. */
-export async function ledgerDevice(hub: TestHub, id: string, firstTs: number): Promise<LedgerDevice> {
+export async function ledgerDevice(
+  hub: TestHub,
+  id: string,
+  firstTs: number,
+  ack: 'journaled' | 'stored' = 'journaled',
+): Promise<LedgerDevice> {
   const token = await hub.addDevice(id);
   const sent = new Map<number, number>();
   const acked = new Map<number, number>();
@@ -25,7 +32,7 @@ export async function ledgerDevice(hub: TestHub, id: string, firstTs: number): P
   const connect = createConnect({ url: hub.gateway, ca: hub.ca });
   const device = new Device(
     connect,
-    { token, outboxReadings: 1_000_000 },
+    { token, ack, outboxReadings: 1_000_000 },
     {
       onAck({ seq }) {
         for (const { ts, light } of frames.get(seq) ?? []) acked.set(ts as number, light as number);
@@ -36,6 +43,7 @@ export async function ledgerDevice(hub: TestHub, id: string, firstTs: number): P
   device.start();
   return {
     id,
+    firstTs,
     sent,
     acked,
     sendFrame(size) {

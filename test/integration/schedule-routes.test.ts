@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../helpers/api.ts';
 
-const PROGRAM = join(import.meta.dirname, '../helpers/cli-main.ts');
+const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
 const DAILY = { id: 'daily', cron: '0 3 * * *', timeZone: 'Europe/Berlin', device: 'a', name: 'identify' };
 let hub: TestApi;
 

@@ -81,6 +81,24 @@ describe('the configuration', () => {
     expect(mistakesOf('gateway: { tls: { certFile: a.pem } }')).toContain('needs both certFile and keyFile');
   });
 
+  it('reports what a schema cannot say together with what it can', () => {
+    const message = mistakesOf('gateway: { host: 0.0.0.0, tls: { enabled: false } }\nlog: { levle: info }\n');
+    expect(message).toContain('log.levle is not a known field');
+    expect(message).toContain('only on a loopback address');
+  });
+
+  it('takes no credentials in an address, and does not repeat them', () => {
+    const message = mistakesOf('store: { url: "http://u:hunter2@127.0.0.1:8086" }');
+    expect(message).toContain('store.url must not hold credentials');
+    expect(message).not.toContain('hunter2');
+    expect(mistakesOf('store: { url: "http://u:hunter2@h:99999/" }')).not.toContain('hunter2');
+  });
+
+  it('takes an empty variable for none, and replaces no broken section in silence', () => {
+    expect(load('', { HUB_SCHEMAS__DIR: '' }).schemas.dir).toBeUndefined();
+    expect(mistakesOf('gateway: 5', { HUB_GATEWAY__PORT: '1' })).toContain('gateway must be object');
+  });
+
   it('documents every option in one sentence', () => {
     for (const { path, schema } of OPTIONS) expect(schema.description, path.join('.')).toMatch(/\.$/);
   });

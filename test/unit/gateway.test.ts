@@ -15,19 +15,18 @@ describe('admission', () => {
     subprotocols: 'telemetry-hub.v1',
     ...change,
   });
-  const make = (connections = 0) =>
+  const make = () =>
     createAdmission(
       {
         authenticate: (token) => (token === 'good' ? { id: 'd1' } : { code: 'token-invalid', detail: 'no such token' }),
-        connections: () => connections,
       },
       { maxConnections: 10, origins: ['https://ok.example'], failedAttemptsPerMinute: 3 },
     );
 
   it('lets a device in by its token alone, in the header or as a subprotocol', () => {
-    expect(make().admit(knock(), NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock(), 0, NOW)).toEqual({ device: 'd1' });
     const offered = { authorization: undefined, subprotocols: 'telemetry-hub.v1, bearer.good' };
-    expect(make().admit(knock(offered), NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock(offered), 0, NOW)).toEqual({ device: 'd1' });
   });
 
   it.each([
@@ -39,29 +38,29 @@ describe('admission', () => {
     ['subprotocol', { subprotocols: 'mqtt' }],
     ['origin', { origin: 'https://evil.example' }],
   ])('refuses with %s', (code, change) => {
-    expect(make().admit(knock(change), NOW)).toMatchObject({ code });
+    expect(make().admit(knock(change), 0, NOW)).toMatchObject({ code });
   });
 
   it('lets an allowed Origin in', () => {
-    expect(make().admit(knock({ origin: 'https://ok.example' }), NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock({ origin: 'https://ok.example' }), 0, NOW)).toEqual({ device: 'd1' });
   });
 
   it('sends away with Retry-After when full or draining', () => {
-    expect(make(10).admit(knock(), NOW)).toMatchObject({ code: 'full', retryAfterSeconds: expect.any(Number) });
+    expect(make().admit(knock(), 10, NOW)).toMatchObject({ code: 'full', retryAfterSeconds: expect.any(Number) });
     const admission = make();
     admission.drain();
-    expect(admission.admit(knock(), NOW)).toMatchObject({ code: 'draining', retryAfterSeconds: expect.any(Number) });
+    expect(admission.admit(knock(), 0, NOW)).toMatchObject({ code: 'draining', retryAfterSeconds: expect.any(Number) });
   });
 
   it('throttles an address that keeps failing, but never a good token behind it', () => {
     const admission = make();
     const bad = knock({ authorization: 'Bearer bad' });
     for (let attempt = 0; attempt < 3; attempt++)
-      expect(admission.admit(bad, NOW)).toMatchObject({ code: 'token-invalid' });
-    expect(admission.admit(bad, NOW)).toMatchObject({ code: 'too-many-attempts', retryAfterSeconds: 60 });
-    expect(admission.admit(knock(), NOW)).toEqual({ device: 'd1' });
-    expect(admission.admit(bad, NOW + 60_000)).toMatchObject({ code: 'token-invalid' });
-    expect(admission.admit({ ...bad, address: '192.0.2.2' }, NOW)).toMatchObject({ code: 'token-invalid' });
+      expect(admission.admit(bad, 0, NOW)).toMatchObject({ code: 'token-invalid' });
+    expect(admission.admit(bad, 0, NOW)).toMatchObject({ code: 'too-many-attempts', retryAfterSeconds: 60 });
+    expect(admission.admit(knock(), 0, NOW)).toEqual({ device: 'd1' });
+    expect(admission.admit(bad, 0, NOW + 60_000)).toMatchObject({ code: 'token-invalid' });
+    expect(admission.admit({ ...bad, address: '192.0.2.2' }, 0, NOW)).toMatchObject({ code: 'token-invalid' });
   });
 });
 
@@ -140,7 +139,7 @@ describe('a sequence', () => {
 
   it('waits for the telemetry store when the device asked for stored acks', () => {
     const { sequence, heard } = make();
-    sequence.waitsForStore = true;
+    sequence.begin('stored', 0, 0);
     sequence.accepted = 4;
     sequence.durable(2);
     sequence.committedUpTo(10);
@@ -152,6 +151,26 @@ describe('a sequence', () => {
     expect(heard).toEqual(['ack 2']);
     sequence.storedUpTo(14);
     expect(heard).toEqual(['ack 2', 'ack 4']);
+  });
+
+  it('resumes a device that waits for the store at what is stored, not at what is only on disk', () => {
+    const { sequence, heard } = make(7);
+    sequence.begin('stored', 90, 100);
+    expect(sequence.acked).toBe(0);
+    sequence.storedUpTo(99);
+    expect(heard).toEqual([]);
+    sequence.storedUpTo(100);
+    expect(heard).toEqual(['ack 7']);
+  });
+
+  it('needs no waiting for what the store has already, nor for a device that is content with the journal', () => {
+    const stored = make(7).sequence;
+    stored.begin('stored', 100, 100);
+    expect(stored.acked).toBe(7);
+    const { sequence } = make(7);
+    sequence.begin('stored', 0, 100);
+    sequence.begin('journaled', 0, 100);
+    expect(sequence.acked).toBe(7);
   });
 });
 

@@ -73,6 +73,16 @@ describe('ingest', () => {
     expect(times).toEqual([NOW * 1000, NOW * 1000 + 1, NOW * 1000 + 2]);
   });
 
+  it.each([
+    ['without a time', () => ({ light: 1 })],
+    ['of the same age', () => ({ age: 500, light: 1 })],
+  ])('keeps a thousand readings %s apart, to the microsecond', (_, reading) => {
+    const many = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
+    const readings = Array.from({ length: 1000 }, reading);
+    const { readings: passed } = many.check('environment', readings, NOW, new Map());
+    expect(new Set(passed.map(({ ts }) => Math.round(ts * 1000))).size).toBe(1000);
+  });
+
   it('takes age off the arrival and keeps equal ages apart', () => {
     const readings = check([
       { age: 2000, light: 1 },

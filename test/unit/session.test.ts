@@ -95,7 +95,17 @@ beforeEach(() => {
   orders = new Orders();
   counts = { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
   const ingest = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
-  const road = { limits, heartbeatMs: 25_000, checks, ingest, counts, commands: orders, observeAck: () => {} };
+  const storeProgress = () => ({ stored: 0, next: ledger.frames.length });
+  const road = {
+    limits,
+    heartbeatMs: 25_000,
+    checks,
+    ingest,
+    counts,
+    commands: orders,
+    storeProgress,
+    observeAck: () => {},
+  };
   sessions = createSessions({ ...road, journal: ledger });
   reconnect();
 });
@@ -149,7 +159,7 @@ describe('a session', () => {
     say(telemetry(1));
     say(telemetry(2));
     ledger.commit();
-    sessions.ended(session, 1000);
+    sessions.ended(session, 1000, NOW);
     reconnect();
     expect(say(hello)).toMatchObject([{ resume: 2 }]);
     reconnect();
@@ -211,7 +221,7 @@ describe('a session', () => {
   it('keeps the newer session when the older one ends late', () => {
     const older = session;
     reconnect();
-    sessions.ended(older, 4500);
+    sessions.ended(older, 4500, NOW);
     expect(sessions.get('d1')).toBe(session);
     expect(say(telemetry(1), NOW, older)).toEqual([]);
     expect(ledger.open).toEqual([]);
@@ -242,6 +252,41 @@ describe('a session', () => {
     expect(wire.take()).toEqual([]);
     sessions.storedUpTo(1);
     expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('resumes a device that waits for the store after what is stored, and acknowledges the rest when it is', () => {
+    say({ ...hello, ack: 'stored' });
+    say(telemetry(1));
+    ledger.commit();
+    reconnect();
+    expect(say({ ...hello, ack: 'stored' })).toMatchObject([{ type: 'welcome', resume: 0 }]);
+    expect(say(telemetry(1))).toEqual([]);
+    sessions.storedUpTo(1);
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('tells a device that goes on elsewhere after the wait once more where to begin again', () => {
+    ledger.full = true;
+    expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1, retryAfterMs: 5000 }]);
+    expect(say(telemetry(2))).toEqual([]);
+    expect(say(telemetry(2), NOW + 5000)).toMatchObject([{ type: 'flow', from: 1 }]);
+  });
+
+  it('gives no new allowance for a reconnect', () => {
+    const many = Array.from({ length: 1000 }, (_, index) => ({ ts: NOW + index, light: 1 }));
+    say(telemetry(1, ...many));
+    sessions.ended(session, 1000, NOW);
+    reconnect();
+    expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'rate' }]);
+  });
+
+  it.each([
+    ['4003', 'frames without a number that it was told to hold back', () => telemetry(undefined), 4003],
+    ['4501', 'garbage', () => 'garbage', 4501],
+  ])('sends away with %s a device that sends nothing but %s', (_, __, frame, code) => {
+    ledger.full = true;
+    for (let sent = 0; sent < 30; sent++) say(frame());
+    expect(wire.closed).toBe(code);
   });
 
   it('counts the numbers a device skipped', () => {

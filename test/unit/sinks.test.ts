@@ -155,6 +155,32 @@ describe('sinks', () => {
     expect(entries.map(({ level }) => level)).toEqual(['warn', 'info']);
   });
 
+  it('try again when the journal cannot be read for now', async () => {
+    const sink = new MemorySink('a');
+    journal.commit(frame(1));
+    const read = journal.read.bind(journal);
+    let failures = 1;
+    journal.read = async (from, max) => {
+      if (failures-- > 0) throw new Unavailable('too many open files');
+      return read(from, max);
+    };
+    start([sink]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(sink.taken).toEqual(journal.frames);
+  });
+
+  it('make one attempt, not more, while draining when the sink is away', async () => {
+    const sink = new MemorySink('a');
+    journal.commit(frame(1));
+    sink.answers.push(...Array.from({ length: 5 }, () => new Unavailable('away')));
+    start([sink]);
+    await settle();
+    const calls = sink.calls;
+    await sinks.close({ drainMs: 60_000 });
+    expect(sink.calls - calls).toBeLessThanOrEqual(1);
+    expect(journal.cursors.a).toBeUndefined();
+  });
+
   it('wait as long as the sink asks', async () => {
     const sink = new MemorySink('a');
     sink.answers.push(new Unavailable('busy', { retryAfterMs: 7000 }));
