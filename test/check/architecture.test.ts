@@ -37,10 +37,11 @@ const OUTSIDE = new Set(
 /** Rule 4: which features a feature may know. */
 const ARROWS: Record<string, string[]> = {
   gateway: ['telemetry', 'commands', 'devices'],
-  api: ['gateway', 'telemetry', 'commands', 'devices', 'operators'],
+  api: ['gateway', 'telemetry', 'commands', 'devices', 'operators', 'audit'],
   commands: ['devices', 'backplane'],
   devices: ['backplane'],
   operators: ['devices', 'backplane'],
+  audit: [],
   bridge: ['telemetry', 'commands', 'devices'],
   telemetry: [],
   backplane: [],
