@@ -33,12 +33,19 @@ const WAIT_STEP_MS = 30_000;
 
 /** Adds `hub send` and `hub commands …`. */
 export function registerCommands(program: Program, verb: AddVerb): void {
-  verb(program, 'send <device> <command> [params...]', 'Sends a device a command.', sendCommand, [
-    'hub send meter-7 set-interval seconds=5 --wait 10s',
-    'hub send meter-7 set-config settings.mode=eco settings.limit=20',
-    'hub send meter-7 set-config --params \'{"settings":{"mode":"eco"}}\' --ttl 1d',
-    'hub send meter-7 reboot --wait 2m --json | jq -r .state',
-  ])
+  verb(
+    program,
+    'send <device> <command> [params...]',
+    'Sends a device a command.',
+    sendCommand,
+    [
+      'hub send meter-7 set-interval seconds=5 --wait 10s',
+      'hub send meter-7 set-config settings.mode=eco settings.limit=20',
+      'hub send meter-7 set-config --params \'{"settings":{"mode":"eco"}}\' --ttl 1d',
+      'hub send meter-7 reboot --wait 2m --json | jq -r .state',
+    ],
+    'operator',
+  )
     .option('--params <json>', 'parameters as a JSON object; name=value pairs are added')
     .option('--wait <duration>', 'until it has ended, or for so long', durationOf)
     .option('--ttl <duration>', 'how long it may wait for the device: 1m to 30d (1h)', durationOf)
@@ -59,9 +66,14 @@ export function registerCommands(program: Program, verb: AddVerb): void {
     .option('--wait <duration>', 'until it has ended, or for so long', durationOf)
     .option('--json', 'as JSON')
     .addHelpText('after', EXIT_CODES);
-  verb(commands, 'cancel <id>', 'Takes back a command that was not sent yet.', cancelCommand, [
-    'hub commands cancel ID',
-  ]);
+  verb(
+    commands,
+    'cancel <id>',
+    'Takes back a command that was not sent yet.',
+    cancelCommand,
+    ['hub commands cancel ID'],
+    'operator',
+  );
 }
 
 async function sendCommand(session: Session, device = '', name = '', ...pairs: string[]) {

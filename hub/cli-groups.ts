@@ -13,11 +13,18 @@ const LOOK_MS = 200;
 export function registerGroups(program: Command, verb: AddVerb): void {
   const groups = program.command('groups').description('One command to many devices.');
   withOrder(
-    verb(groups, 'send <command> [params...]', 'Sends a command to every device that fits.', sendGroup, [
-      'hub groups send identify --tag floor=1',
-      'hub groups send reboot delaySeconds=5 --tag floor=1 --parallel 10 --stop-when-failed 20 --wait 10m',
-      'hub groups send set-interval seconds=60 --all --json',
-    ]),
+    verb(
+      groups,
+      'send <command> [params...]',
+      'Sends a command to every device that fits.',
+      sendGroup,
+      [
+        'hub groups send identify --tag floor=1',
+        'hub groups send reboot delaySeconds=5 --tag floor=1 --parallel 10 --stop-when-failed 20 --wait 10m',
+        'hub groups send set-interval seconds=60 --all --json',
+      ],
+      'operator',
+    ),
   )
     .option('--wait <duration>', 'until it is finished, for so long; ends with 1 if a device failed', durationOf)
     .option('--json', 'as JSON');
@@ -28,9 +35,14 @@ export function registerGroups(program: Command, verb: AddVerb): void {
     '--json',
     'as JSON',
   );
-  verb(groups, 'cancel <group>', 'Sends no more, and takes back what no device has yet.', cancelGroup, [
-    'hub groups cancel g-3f2c',
-  ]);
+  verb(
+    groups,
+    'cancel <group>',
+    'Sends no more, and takes back what no device has yet.',
+    cancelGroup,
+    ['hub groups cancel g-3f2c'],
+    'operator',
+  );
 }
 
 /** The options of a command to many devices. */

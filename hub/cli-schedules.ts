@@ -16,10 +16,17 @@ A cron expression has five fields (minute hour day month weekday), or six with s
 export function registerSchedules(program: Command, verb: AddVerb): void {
   const schedule = program.command('schedule').description('Commands on a timetable.');
   withOrder(
-    verb(schedule, 'add <id> <cron> <command> [params...]', 'Adds a command on a timetable.', addSchedule, [
-      'hub schedule add nightly-reboot "0 3 * * *" reboot --device meter-7 --zone Europe/Berlin',
-      'hub schedule add save-power "0 22 * * 1-5" set-interval seconds=300 --tag floor=1 --parallel 20 --missed once',
-    ]).addHelpText('after', CRON_HELP),
+    verb(
+      schedule,
+      'add <id> <cron> <command> [params...]',
+      'Adds a command on a timetable.',
+      addSchedule,
+      [
+        'hub schedule add nightly-reboot "0 3 * * *" reboot --device meter-7 --zone Europe/Berlin',
+        'hub schedule add save-power "0 22 * * 1-5" set-interval seconds=300 --tag floor=1 --parallel 20 --missed once',
+      ],
+      'operator',
+    ).addHelpText('after', CRON_HELP),
   )
     .option('--zone <name>', 'time zone, such as Europe/Berlin', 'UTC')
     .addOption(
@@ -33,18 +40,38 @@ export function registerSchedules(program: Command, verb: AddVerb): void {
   verb(schedule, 'show <schedule>', 'One schedule, its next five runs and its last ones.', showSchedule, [
     'hub schedule show nightly-reboot',
   ]).option('--json', 'as JSON');
-  verb(schedule, 'pause <schedule>', 'Runs it no more until it is resumed.', enable(false), [
-    'hub schedule pause nightly-reboot',
-  ]);
-  verb(schedule, 'resume <schedule>', 'Runs it again; times in the pause are not made up for.', enable(true), [
-    'hub schedule resume nightly-reboot',
-  ]);
-  verb(schedule, 'run <schedule>', 'Runs it once now, paused or not.', runSchedule, [
-    'hub schedule run nightly-reboot',
-  ]).option('--json', 'as JSON');
-  verb(schedule, 'rm <schedule>', 'Removes it; what it sent stays.', removeSchedule, [
-    'hub schedule rm nightly-reboot',
-  ]);
+  verb(
+    schedule,
+    'pause <schedule>',
+    'Runs it no more until it is resumed.',
+    enable(false),
+    ['hub schedule pause nightly-reboot'],
+    'operator',
+  );
+  verb(
+    schedule,
+    'resume <schedule>',
+    'Runs it again; times in the pause are not made up for.',
+    enable(true),
+    ['hub schedule resume nightly-reboot'],
+    'operator',
+  );
+  verb(
+    schedule,
+    'run <schedule>',
+    'Runs it once now, paused or not.',
+    runSchedule,
+    ['hub schedule run nightly-reboot'],
+    'operator',
+  ).option('--json', 'as JSON');
+  verb(
+    schedule,
+    'rm <schedule>',
+    'Removes it; what it sent stays.',
+    removeSchedule,
+    ['hub schedule rm nightly-reboot'],
+    'operator',
+  );
   verb(program, 'jobs', "The hub's own housekeeping: last run, result, next run.", listJobs, ['hub jobs']).option(
     '--json',
     'as JSON',

@@ -1,6 +1,7 @@
 /** What a verb of the CLI is given, and the exit codes it ends with. */
 import type { Command } from 'commander';
 import type { Colors } from './cli-tables.ts';
+import type { Role } from './operators/operators.ts';
 
 /** What the process's exit code says. */
 export const EXIT = {
@@ -51,5 +52,12 @@ export interface Session {
 /** Resolves when the verb is done; throws `UserError`. */
 export type Verb = (session: Session, ...args: string[]) => Promise<void>;
 
-/** Adds a verb to the program, with what all verbs share: where the hub is, examples, exit codes. */
-export type AddVerb = (parent: Command, usage: string, description: string, run: Verb, examples: string[]) => Command;
+/** Adds a verb to the program, with what all verbs share: where the hub is, examples, exit codes, its role (viewer). */
+export type AddVerb = (
+  parent: Command,
+  usage: string,
+  description: string,
+  run: Verb,
+  examples: string[],
+  role?: Role,
+) => Command;

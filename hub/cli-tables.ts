@@ -36,10 +36,11 @@ export function deviceTable(devices: ShownDevice[], now: number, color: Colors):
     device.id,
     stateOf(device, color),
     device.lastSeenAt === undefined ? 'never' : ago(now - device.lastSeenAt),
+    expiryOf(device, now),
     tagsOf(device),
     device.description,
   ]);
-  return table(['DEVICE', 'STATE', 'SEEN', 'TAGS', 'DESCRIPTION'], rows, color);
+  return table(['DEVICE', 'STATE', 'SEEN', 'TOKEN EXPIRES', 'TAGS', 'DESCRIPTION'], rows, color);
 }
 
 export function deviceSheet(device: ShownDevice, now: number, color: Colors): string {
@@ -55,7 +56,7 @@ export function deviceSheet(device: ShownDevice, now: number, color: Colors): st
     ['expected', device.expectedIntervalMs ? `a reading each ${duration(device.expectedIntervalMs)}` : 'as learnt'],
     ['tags', tagsOf(device) || '–'],
     ['description', device.description || '–'],
-    ['tokens', device.tokens.map(({ keyId }) => keyId).join(', ') || 'none'],
+    ['tokens', device.tokens.map((token) => tokenText(token, now)).join(', ') || 'none'],
   ];
   for (const [stream, reading] of Object.entries(device.last ?? {})) rows.push([stream, readingText(reading)]);
   return sheet(rows, color);
@@ -138,6 +139,21 @@ export function duration(ms: number): string {
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   const hours = Math.floor(seconds / 3_600);
   return hours < 24 ? `${hours} h ${Math.floor(seconds / 60) % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** `AbC123 (expires in 3 d 4 h)` */
+function tokenText({ keyId, expiresAt }: Device['tokens'][number], now: number): string {
+  if (expiresAt === undefined) return keyId;
+  return `${keyId} (${expiresAt <= now ? 'expired' : `expires in ${duration(expiresAt - now)}`})`;
+}
+
+/** Of the newest token; the others end before it. */
+function expiryOf({ tokens }: Device, now: number): string {
+  const { expiresAt } = tokens.at(-1) ?? {};
+  const two = tokens.length > 1 ? ' (2 tokens)' : '';
+  if (tokens.length === 0) return 'no token';
+  if (expiresAt === undefined) return `–${two}`;
+  return expiresAt <= now ? 'expired' : `in ${duration(expiresAt - now)}${two}`;
 }
 
 const ago = (ms: number) => `${duration(Math.max(0, ms))} ago`;

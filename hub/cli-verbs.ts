@@ -15,9 +15,10 @@ const WATCH_MS = 1_000;
 const ASKED = new Set(['stream', 'from', 'to', 'fields', 'every', 'fn', 'order', 'limit']);
 
 export async function addDevice({ client, options, tags, print, hint }: Session, id = '') {
-  const { description, expectedInterval } = options;
+  const { description, expectedInterval, expires } = options;
   const body = {
     ...{ id, tags },
+    ...(expires !== undefined && { expiresInMs: expires }),
     ...(description !== undefined && { description }),
     ...(expectedInterval !== undefined && { expectedIntervalMs: expectedInterval }),
   };

@@ -1,6 +1,7 @@
 /** The registry of devices: who may connect, with which token, and when each was last seen. */
 import type { Row, Table } from '../backplane/backplane.ts';
 import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
+import { living, OVERLAP_MS, withNext, withUse } from './device-tokens.ts';
 import { createToken, type StoredToken } from './token.ts';
 import { createTokenIndex } from './token-index.ts';
 import { createWriteBehind } from './write-behind.ts';
@@ -43,7 +44,10 @@ export interface DeviceFilter {
 
 export interface Devices {
   /** Durable when it resolves; the token is told here and never again. Throws `RefusedError` (exists, invalid). */
-  add(id: string, details?: Omit<DeviceDetails, 'enabled'>): Promise<{ device: Device; token: string }>;
+  add(
+    id: string,
+    details?: Omit<DeviceDetails, 'enabled'> & { expiresAt?: number },
+  ): Promise<{ device: Device; token: string }>;
   get(id: string): Device | undefined;
   readonly size: number;
   /** A page of at most `limit` devices in the order of their ids, after the id `after`; `next` is the next page's `after`. */
@@ -53,6 +57,23 @@ export interface Devices {
   setEnabled(id: string, enabled: boolean): Promise<Device>;
   /** Takes all its tokens away: nobody can connect as this device until it gets another. */
   revokeTokens(id: string): Promise<Device>;
+  /** Takes one token away. Throws `RefusedError` (not-found). */
+  revokeToken(id: string, keyId: string): Promise<Device>;
+  /**
+   * Makes the next token, which is told here and never again; the one there is ends when the next is first used, or after
+   * `overlapMs` (a week); a next one that was never used is replaced. Durable when it resolves. Throws `RefusedError`
+   * (not-found).
+   */
+  rotate(
+    id: string,
+    options?: { expiresAt?: number; overlapMs?: number },
+  ): Promise<{ device: Device; token: string; keyId: string }>;
+  /** A token opened the door: the older ones end, durable when it resolves. Does nothing when there is none. */
+  used(id: string, keyId: string): Promise<void>;
+  /** The tokens that have expired by now; no session that came in with one may stay. Synchronous, from memory. */
+  expired(now: number): { device: string; keyId: string }[];
+  /** Forgets what has expired; resolves to how many. */
+  forgetExpired(now: number): Promise<number>;
   /** Forgets the device and its tokens. Throws `RefusedError` (not-found). */
   remove(id: string): Promise<void>;
   /** Whose token it is, or why not (token-invalid, device-disabled). Synchronous, from memory. */
@@ -115,11 +136,11 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
   };
 
   return {
-    async add(id, { tags = {}, description = '', ...details } = {}) {
+    async add(id, { tags = {}, description = '', expiresAt, ...details } = {}) {
       if (!DEVICE_ID.test(id)) refuse('invalid', `"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
       checkDetails({ tags, description, ...details });
       const createdAt = now();
-      const { token, stored } = createToken('device', createdAt);
+      const { token, stored } = createToken('device', createdAt, expiresAt);
       const row = changed({ id, enabled: true, tags, description, createdAt, tokens: [stored] }, details);
       try {
         return { device: publicOf(await table.set(id, row, 0)), token };
@@ -149,6 +170,29 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     update,
     setEnabled: (id, enabled) => update(id, { enabled }),
     revokeTokens: (id) => change(id, (row) => ({ ...row, tokens: [] })),
+    revokeToken(id, keyId) {
+      return change(id, (row) => {
+        const tokens = row.tokens.filter((token) => token.keyId !== keyId);
+        if (tokens.length === row.tokens.length) refuse('not-found', `The device "${id}" has no such token.`);
+        return { ...row, tokens };
+      });
+    },
+    async rotate(id, { expiresAt, overlapMs = OVERLAP_MS } = {}) {
+      const { token, stored } = createToken('device', now(), expiresAt);
+      const device = await change(id, (row) => ({ ...row, tokens: withNext(row.tokens, stored, overlapMs, now()) }));
+      return { device, token, keyId: stored.keyId };
+    },
+    async used(id, keyId) {
+      if (!withUse(table.get(id)?.value.tokens ?? [], keyId)) return;
+      await change(id, (row) => ({ ...row, tokens: withUse(row.tokens, keyId) ?? row.tokens }));
+    },
+    expired: (at) => index.expired(at).map(({ key, keyId }) => ({ device: key, keyId })),
+    async forgetExpired(at) {
+      const over = index.expired(at);
+      const ids = new Set(over.map(({ key }) => key));
+      await Promise.all([...ids].map((id) => change(id, (row) => ({ ...row, tokens: living(row.tokens, at) }))));
+      return over.length;
+    },
     async remove(id) {
       const removed = table.delete(id);
       lastSeen.forget(id);

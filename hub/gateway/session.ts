@@ -4,6 +4,7 @@ import type { Downlink, Flow, Hello, Progress, Result, Telemetry } from '../../s
 import type { Commands } from '../commands/commands.ts';
 import type { Outlet } from '../commands/delivery.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
+import { holdsToken, redact } from '../kit/redact.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
@@ -62,9 +63,17 @@ const HELLO_MS = 1_000;
 /** Commands are sent while no more than this part of the backlog is used: acks come first. */
 const COMMANDS_SHARE = 0.25;
 
+export interface SessionName {
+  id: string;
+  device: string;
+  keyId: string;
+}
+
 export class Session implements SequenceListener, Outlet {
   readonly id: string;
   readonly device: string;
+  /** The public part of the token it came in with: the session ends with it. */
+  readonly keyId: string;
   readonly connectedAt: number;
   readonly #road: Road;
   readonly #connection: Connection;
@@ -79,9 +88,10 @@ export class Session implements SequenceListener, Outlet {
   /** The last `flow`, until a frame is taken again; it is repeated to a device that goes on elsewhere after the wait. */
   #held: { reason: Flow['reason']; until: number } | undefined;
 
-  constructor(id: string, device: string, connection: Connection, road: Road, bucket: Bucket, now: number) {
-    this.id = id;
-    this.device = device;
+  constructor(name: SessionName, connection: Connection, road: Road, bucket: Bucket, now: number) {
+    this.id = name.id;
+    this.device = name.device;
+    this.keyId = name.keyId;
     this.connectedAt = now;
     this.#connection = connection;
     this.#road = road;
@@ -206,8 +216,10 @@ export class Session implements SequenceListener, Outlet {
     const waitMs = this.#bucket.take(frame.readings.length, now);
     if (waitMs > 0) return this.#flow('rate', waitMs, seq, now);
     const { device } = this;
-    const { readings, rejected, isTimed } = ingest.check(frame.stream, frame.readings, now, sequence.given);
-    const taken: Frame = { device, epoch: sequence.epoch, seq, stream: frame.stream, receivedAt: now, readings };
+    const { readings, isTimed, ...refused } = ingest.check(frame.stream, frame.readings, now, sequence.given);
+    const rejected = refused.rejected && withoutTokens(refused.rejected);
+    const stream = rejected ? redact(frame.stream) : frame.stream;
+    const taken: Frame = { device, epoch: sequence.epoch, seq, stream, receivedAt: now, readings };
     if (rejected) taken.rejected = rejected;
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
@@ -221,7 +233,7 @@ export class Session implements SequenceListener, Outlet {
 
   #reject(seq: number, rejected: Rejection[]): void {
     const errors = rejected.map(({ reading, ...error }) => error);
-    this.send(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
+    this.#tell(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
   }
 
   #advance(seq: number, sequence: Sequence): void {
@@ -273,13 +285,24 @@ export class Session implements SequenceListener, Outlet {
     this.#road.counts.errors++;
     const { title, retry } = REFUSALS[code];
     const about = id === undefined ? {} : { id };
-    this.send({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry, ...about });
+    this.#tell({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry, ...about });
     this.#strike('protocol', 'nothing but frames that cannot be used');
+  }
+
+  /** Hands a frame over; whether there was a socket to hand it to. */
+  push(frame: Downlink): boolean {
+    this.send(frame);
+    return !this.#closed;
   }
 
   /** Hands a frame over. */
   send(frame: Downlink): void {
     this.#deliver(JSON.stringify(frame));
+  }
+
+  /** Says what is wrong, in the device's own words but for a token among them. */
+  #tell(frame: Downlink): void {
+    this.#deliver(redact(JSON.stringify(frame)));
   }
 
   #deliver(text: string): void {
@@ -308,6 +331,12 @@ export class Session implements SequenceListener, Outlet {
     this.#road.commands.closed(this.device, this);
     if (this.#sequence?.listener === this) this.#sequence.listener = undefined;
   }
+}
+
+/** What is refused is kept for people to look at; a token that strayed into it is not for them. */
+function withoutTokens(rejected: Rejection[]): Rejection[] {
+  const text = JSON.stringify(rejected);
+  return holdsToken(text) ? JSON.parse(redact(text)) : rejected;
 }
 
 function parse(text: string): Record<string, unknown> | undefined {

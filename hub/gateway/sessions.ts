@@ -10,8 +10,11 @@ import { Sequence } from './sequence.ts';
 import { type Road, Session } from './session.ts';
 
 export interface Sessions {
-  /** Makes the session of a device on a new connection; an older one of the same device is closed as replaced. */
-  open(device: string, connection: Connection, now: number): Session;
+  /**
+   * Makes the session of a device on a new connection; an older one of the same device is closed as replaced. `keyId`: of
+   * the token it came in with.
+   */
+  open(device: string, connection: Connection, now: number, keyId?: string): Session;
   /** The socket of a session is gone, with this close code. Touches nothing of a newer session of the same device. */
   ended(session: Session, closeCode: number, now: number): void;
   get(device: string): Session | undefined;
@@ -87,8 +90,9 @@ export function createSessions(deps: SessionsDeps): Sessions {
   }
 
   return {
-    open(device, connection, now) {
-      const session = new Session(randomUUID(), device, connection, road, bucketOf(device, now), now);
+    open(device, connection, now, keyId = '') {
+      const name = { id: randomUUID(), device, keyId };
+      const session = new Session(name, connection, road, bucketOf(device, now), now);
       sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
       sessions.set(device, session);
       onOpen(session);

@@ -1,10 +1,13 @@
 /** One WebSocket as a `Connection`: bounded on the way out, bounded in each turn of the loop on the way in. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { REFUSALS } from '../kit/errors.ts';
 import type { Connection } from './connection.ts';
 
-/** How long a peer may take to answer a close before its socket is destroyed. */
+/** How long a peer may take to answer a close before its socket is destroyed; one that may not be here, not so long. */
 const CLOSE_MS = 2_000;
+const EXPEL_MS = 500;
+const EXPELLED = new Set<number>([REFUSALS['token-invalid'].close, REFUSALS['device-disabled'].close]);
 /** A socket with more than this unsent is destroyed rather than closed politely. */
 const STUCK_BYTES = 65_536;
 
@@ -37,7 +40,7 @@ export class WsConnection implements Connection {
     if (this.backlog > STUCK_BYTES) return this.#ws.terminate();
     this.#ws.resume();
     this.#ws.close(code, reason.slice(0, 120));
-    const timer = setTimeout(() => this.#ws.terminate(), CLOSE_MS);
+    const timer = setTimeout(() => this.#ws.terminate(), EXPELLED.has(code) ? EXPEL_MS : CLOSE_MS);
     this.#ws.once('close', () => clearTimeout(timer));
   }
 

@@ -78,8 +78,8 @@ describe('hub devices', () => {
     await hub.devices.setEnabled('d0001', false);
     const { stdout } = await run(['devices', 'ls']);
     const lines = stdout.trim().split('\n');
-    expect(lines[0]).toMatch(/^DEVICE +STATE +SEEN +TAGS +DESCRIPTION$/);
-    expect(lines[2]).toMatch(/^d0001 +disabled +never$/);
+    expect(lines[0]).toMatch(/^DEVICE +STATE +SEEN +TOKEN EXPIRES +TAGS +DESCRIPTION$/);
+    expect(lines[2]).toMatch(/^d0001 +disabled +never +–$/);
     expect(lines).toHaveLength(1_101);
     expect(stdout).not.toContain('\u001b');
     expect(JSON.parse((await run(['devices', 'ls', '--json'])).stdout)).toHaveLength(1_100);
@@ -94,7 +94,7 @@ describe('hub devices', () => {
     expect(await ids('--tag', 'room=2')).toEqual(['b', 'c']);
     expect(await ids('--presence', 'silent')).toEqual(['b']);
     expect(await ids('--presence', 'offline', '--tag', 'room=2')).toEqual(['c']);
-    expect((await run(['devices', 'ls'])).stdout).toMatch(/^b +silent +never +room=2$/m);
+    expect((await run(['devices', 'ls'])).stdout).toMatch(/^b +silent +never +– +room=2$/m);
     expect(await run(['devices', 'ls', '--presence', 'online'])).toEqual({
       code: 0,
       stdout: '',

@@ -268,3 +268,66 @@ describe('the expected interval', () => {
     }
   });
 });
+
+describe('rotating the token of a device', () => {
+  const ids = (id: string) => devices.get(id)!.tokens.map(({ keyId }) => keyId);
+
+  it('keeps the one in use until the next is used', async () => {
+    const { token: old } = await devices.add('a');
+    const { token, keyId } = await devices.rotate('a');
+    expect(devices.authenticate(old, NOW)).toMatchObject({ id: 'a' });
+    await devices.used('a', ids('a')[0]!);
+    expect(ids('a')).toHaveLength(2);
+    await devices.used('a', keyId);
+    expect(ids('a')).toEqual([keyId]);
+    expect(devices.authenticate(old, NOW)).toMatchObject({ code: 'token-invalid' });
+    expect(devices.authenticate(token, NOW)).toMatchObject({ id: 'a' });
+  });
+
+  it('keeps it for the overlap at most, and never longer than it had', async () => {
+    const { token } = await devices.add('a', { expiresAt: NOW + 500 });
+    await devices.rotate('a', { overlapMs: 1_000 });
+    expect(devices.authenticate(token, NOW + 499)).toMatchObject({ id: 'a' });
+    expect(devices.authenticate(token, NOW + 500)).toMatchObject({ code: 'token-invalid' });
+    await devices.add('b');
+    await devices.rotate('b', { overlapMs: 0 });
+    expect(ids('b')).toHaveLength(1);
+  });
+
+  it('replaces a next one that was never used', async () => {
+    await devices.add('a');
+    const [first] = ids('a');
+    const { token: unused } = await devices.rotate('a');
+    const { keyId } = await devices.rotate('a');
+    expect(ids('a')).toEqual([first, keyId]);
+    expect(devices.authenticate(unused, NOW)).toMatchObject({ code: 'token-invalid' });
+  });
+
+  it('tells which tokens have expired, and forgets them', async () => {
+    await devices.add('a', { expiresAt: NOW + 10 });
+    await devices.add('b', { expiresAt: NOW + 30 });
+    const [keyId] = ids('a');
+    expect(devices.expired(NOW + 9)).toEqual([]);
+    expect(devices.expired(NOW + 10)).toEqual([{ device: 'a', keyId }]);
+    expect(devices.expired(NOW + 11)).toHaveLength(1);
+    expect(await devices.forgetExpired(NOW + 11)).toBe(1);
+    expect([ids('a'), devices.expired(NOW + 29)]).toEqual([[], []]);
+    expect(devices.expired(NOW + 30)).toHaveLength(1);
+  });
+});
+
+describe('operators that expire', () => {
+  it('are refused, lose their token, and do not count as the last admin', async () => {
+    let at = NOW;
+    const operators = createOperators(backplane.table('expiring'), { now: () => at });
+    const { token } = await operators.add('ada', 'admin', NOW + 10);
+    await operators.add('root', 'admin');
+    expect(operators.authenticate(token, NOW + 9)).toMatchObject({ name: 'ada', expiresAt: NOW + 10 });
+    at = NOW + 10;
+    expect(operators.authenticate(token, at)).toMatchObject({ code: 'unauthorized' });
+    await expect(operators.remove('root')).rejects.toMatchObject({ code: 'last-admin' });
+    expect(await operators.forgetExpired(at)).toBe(1);
+    await operators.remove('ada');
+    expect(operators.list().map(({ name }) => name)).toEqual(['root']);
+  });
+});

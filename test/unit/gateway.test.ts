@@ -24,9 +24,9 @@ describe('admission', () => {
     );
 
   it('lets a device in by its token alone, in the header or as a subprotocol', () => {
-    expect(make().admit(knock(), 0, NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock(), 0, NOW)).toMatchObject({ device: 'd1' });
     const offered = { authorization: undefined, subprotocols: 'telemetry-hub.v1, bearer.good' };
-    expect(make().admit(knock(offered), 0, NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock(offered), 0, NOW)).toMatchObject({ device: 'd1' });
   });
 
   it.each([
@@ -42,7 +42,7 @@ describe('admission', () => {
   });
 
   it('lets an allowed Origin in', () => {
-    expect(make().admit(knock({ origin: 'https://ok.example' }), 0, NOW)).toEqual({ device: 'd1' });
+    expect(make().admit(knock({ origin: 'https://ok.example' }), 0, NOW)).toMatchObject({ device: 'd1' });
   });
 
   it('sends away with Retry-After when full or draining', () => {
@@ -58,7 +58,7 @@ describe('admission', () => {
     for (let attempt = 0; attempt < 3; attempt++)
       expect(admission.admit(bad, 0, NOW)).toMatchObject({ code: 'token-invalid' });
     expect(admission.admit(bad, 0, NOW)).toMatchObject({ code: 'too-many-attempts', retryAfterSeconds: 60 });
-    expect(admission.admit(knock(), 0, NOW)).toEqual({ device: 'd1' });
+    expect(admission.admit(knock(), 0, NOW)).toMatchObject({ device: 'd1' });
     expect(admission.admit(bad, 0, NOW + 60_000)).toMatchObject({ code: 'token-invalid' });
     expect(admission.admit({ ...bad, address: '192.0.2.2' }, 0, NOW)).toMatchObject({ code: 'token-invalid' });
   });

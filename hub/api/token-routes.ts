@@ -1,0 +1,88 @@
+/** The routes of device tokens: the next one while the present one still works, and taking them away. */
+import type { Devices } from '../devices/devices.ts';
+import { DEVICE_PARAMS } from './device-routes.ts';
+import { object, type Route, type Schema } from './route.ts';
+import { EXPIRES_IN, LIFE_MS, untilOf } from './token-life.ts';
+
+export interface TokenRouteDeps {
+  devices: Devices;
+  /** Sends a connected device its next token; false when it is not connected. */
+  pushToken(device: string, token: string): boolean;
+}
+
+const OVERLAP: Schema = {
+  type: 'number',
+  minimum: 0,
+  maximum: LIFE_MS.most,
+  description: 'How long the token in use still works when the next is not used, in milliseconds; absent: a week.',
+  examples: [86_400_000],
+};
+
+export function tokenRoutes({ devices, pushToken }: TokenRouteDeps): Route[] {
+  return [
+    {
+      method: 'POST',
+      path: '/v1/devices/:id/tokens',
+      role: 'operator',
+      tag: 'devices',
+      summary:
+        'Makes the next token of a device and sends it down its socket. The one in use ends when the next is first used, or after the overlap; a next one that was never used is replaced.',
+      params: DEVICE_PARAMS,
+      body: object({ expiresInMs: EXPIRES_IN, overlapMs: OVERLAP }, ['expiresInMs', 'overlapMs']),
+      answers: {
+        201: {
+          description: 'The next token, shown only here; `pushed`: the device was connected and was sent it.',
+          schema: object({
+            id: { type: 'string', examples: ['meter-7'] },
+            token: { type: 'string', examples: [`thd_${'A'.repeat(12)}_${'B'.repeat(49)}`] },
+            keyId: { type: 'string', examples: ['8sJ0kQ2mXb4T'] },
+            pushed: { type: 'boolean' },
+          }),
+        },
+      },
+      async handle({ params: { id = '' }, body }) {
+        const { expiresInMs, overlapMs } = body as { expiresInMs?: number; overlapMs?: number };
+        const expiresAt = untilOf(expiresInMs);
+        const { token, keyId } = await devices.rotate(id, {
+          ...(expiresAt !== undefined && { expiresAt }),
+          ...(overlapMs !== undefined && { overlapMs }),
+        });
+        return { status: 201, body: { id, token, keyId, pushed: pushToken(id, token) } };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/devices/:id/tokens/:keyId',
+      role: 'operator',
+      tag: 'devices',
+      summary: 'Revokes one token of a device and closes the connection that came in with it.',
+      params: object({
+        id: { type: 'string', maxLength: 128, description: 'Id of the device.', examples: ['meter-7'] },
+        keyId: {
+          type: 'string',
+          maxLength: 128,
+          description: 'The public part of the token.',
+          examples: ['8sJ0kQ2mXb4T'],
+        },
+      }),
+      answers: { 204: { description: 'Revoked.' } },
+      async handle({ params: { id = '', keyId = '' } }) {
+        await devices.revokeToken(id, keyId);
+        return { status: 204 };
+      },
+    },
+    {
+      method: 'DELETE',
+      path: '/v1/devices/:id/tokens',
+      role: 'operator',
+      tag: 'devices',
+      summary: 'Revokes all tokens of a device and closes its connection.',
+      params: DEVICE_PARAMS,
+      answers: { 204: { description: 'Revoked.' } },
+      async handle({ params: { id = '' } }) {
+        await devices.revokeTokens(id);
+        return { status: 204 };
+      },
+    },
+  ];
+}

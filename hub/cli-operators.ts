@@ -1,0 +1,113 @@
+/** The verbs of operators, and of the tokens of devices after their first. */
+import { type Command, Option } from 'commander';
+import { durationOf } from './cli-arguments.ts';
+import type { AddVerb, Session } from './cli-session.ts';
+import { table, time } from './cli-tables.ts';
+import { type Operator, ROLES } from './operators/operators.ts';
+
+export function registerOperators(program: Command, verb: AddVerb): void {
+  const operators = program.command('operators').description('Who may ask the hub, and what.');
+  const add = verb(
+    operators,
+    'add <name>',
+    'Adds an operator and prints its token, once.',
+    addOperator,
+    [
+      'hub operators add vera --role viewer',
+      'hub operators add ci --role operator --expires 30d --json | jq -r .token',
+    ],
+    'admin',
+  );
+  add.addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory());
+  add.option('--expires <duration>', 'the token dies after so long; never without it', durationOf);
+  add.option('--json', 'exactly {"id","token"}');
+  verb(operators, 'ls', 'All operators.', listOperators, ['hub operators ls'], 'admin').option('--json', 'as JSON');
+  verb(
+    operators,
+    'rm <name>',
+    'Removes an operator and its token; the last admin stays.',
+    removeOperator,
+    ['hub operators rm vera'],
+    'admin',
+  );
+  verb(
+    operators,
+    'rotate <name>',
+    'Prints another token, once; the one before dies at once.',
+    rotateOperator,
+    ['hub operators rotate vera --expires 90d'],
+    'admin',
+  )
+    .option('--expires <duration>', 'the token dies after so long; never without it', durationOf)
+    .option('--json', 'exactly {"id","token"}');
+}
+
+/** Adds `rotate` to the verbs of devices. */
+export function registerRotation(devices: Command, verb: AddVerb): void {
+  verb(
+    devices,
+    'rotate <device>',
+    'Prints its next token, once, and sends it to the device if it is connected.',
+    rotateDevice,
+    ['hub devices rotate meter-7', 'hub devices rotate meter-7 --expires 90d --overlap 1d --json | jq -r .token'],
+    'operator',
+  )
+    .option('--expires <duration>', 'the next token dies after so long; never without it', durationOf)
+    .option('--overlap <duration>', 'the present token dies after so long at the latest (7d)', durationOf)
+    .option('--json', 'exactly {"id","token"}');
+}
+
+async function addOperator(session: Session, name = '') {
+  const { client, options } = session;
+  const body = { name, role: options.role, ...lifeOf(options) };
+  const { token } = await client.json<{ token: string }>('POST', '/v1/operators', body);
+  tell(session, name, token, `This is the token of ${name}, shown only now: use it as HUB_TOKEN, or as Bearer token.`);
+}
+
+async function listOperators({ client, options, color, print }: Session) {
+  const { operators } = await client.json<{ operators: Operator[] }>('GET', '/v1/operators');
+  if (options.json) {
+    print(JSON.stringify(operators, undefined, 2));
+    return;
+  }
+  const rows = operators.map(({ name, role, createdAt, expiresAt }) => [
+    name,
+    role,
+    time(createdAt),
+    expiresAt === undefined ? 'never' : expiresAt <= Date.now() ? color.red('expired') : time(expiresAt),
+  ]);
+  print(table(['OPERATOR', 'ROLE', 'ADDED', 'EXPIRES'], rows, color));
+}
+
+async function removeOperator({ client, hint }: Session, name = '') {
+  await client.json('DELETE', `/v1/operators/${encodeURIComponent(name)}`);
+  hint(`Removed ${name}.`);
+}
+
+async function rotateOperator(session: Session, name = '') {
+  const path = `/v1/operators/${encodeURIComponent(name)}/tokens`;
+  const { token } = await session.client.json<{ token: string }>('POST', path, lifeOf(session.options));
+  tell(session, name, token, `This is the next token of ${name}, shown only now; the one before is worth nothing.`);
+}
+
+async function rotateDevice(session: Session, id = '') {
+  const { client, options } = session;
+  const body = { ...lifeOf(options), ...(options.overlap !== undefined && { overlapMs: options.overlap }) };
+  const path = `/v1/devices/${encodeURIComponent(id)}/tokens`;
+  const { token, pushed } = await client.json<{ token: string; pushed: boolean }>('POST', path, body);
+  const how = pushed ? 'It was sent to the device.' : 'The device is not connected: put it there.';
+  tell(session, id, token, `This is the next token of ${id}, shown only now. ${how}`);
+}
+
+function lifeOf({ expires }: Session['options']) {
+  return expires === undefined ? {} : { expiresInMs: expires };
+}
+
+function tell({ options, print, hint }: Session, id: string, token: string, sentence: string): void {
+  if (options.json) {
+    print(JSON.stringify({ id, token }));
+    return;
+  }
+  print(token);
+  hint(sentence);
+}

@@ -1,0 +1,31 @@
+/** How one token of a device follows another without a gap: rules over its tokens, oldest first, two at most. */
+import type { StoredToken } from './token.ts';
+
+/** How long the older token lives on when the newer is not used, unless somebody says otherwise. */
+export const OVERLAP_MS = 7 * 86_400_000;
+
+/** Those that have not expired. */
+export function living(tokens: readonly StoredToken[], now: number): StoredToken[] {
+  return tokens.filter(({ expiresAt = Number.POSITIVE_INFINITY }) => now < expiresAt);
+}
+
+/**
+ * The tokens after a rotation: the one in use ends after the overlap, never later than it would have. A next one that
+ * was not used yet gives way to `next`: the device may never have heard of it, and two are enough.
+ */
+export function withNext(
+  tokens: readonly StoredToken[],
+  next: StoredToken,
+  overlapMs: number,
+  now: number,
+): StoredToken[] {
+  const [inUse] = living(tokens, now);
+  if (!inUse || overlapMs <= 0) return [next];
+  return [{ ...inUse, expiresAt: Math.min(inUse.expiresAt ?? Number.POSITIVE_INFINITY, now + overlapMs) }, next];
+}
+
+/** The tokens after one opened the door: those older than it end. Undefined when that changes nothing. */
+export function withUse(tokens: readonly StoredToken[], keyId: string): StoredToken[] | undefined {
+  const at = tokens.findIndex((token) => token.keyId === keyId);
+  return at > 0 ? tokens.slice(at) : undefined;
+}

@@ -1,0 +1,135 @@
+/** Operators and the next tokens of devices, by the API and by the command line; and the role that each verb names. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { registerCli } from '../../hub/cli.ts';
+import { startApi, type TestApi } from '../helpers/api.ts';
+
+const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
+let hub: TestApi;
+
+beforeEach(async () => {
+  hub = await startApi();
+});
+afterEach(() => hub.close());
+
+async function run(...args: string[]) {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { PATH: process.env.PATH, HUB_DATA: hub.dataDir },
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk) => {
+    output.stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    output.stderr += chunk;
+  });
+  const [code] = await once(child, 'close');
+  return { code, ...output };
+}
+
+describe('operators', () => {
+  it('are added with a token of their role that expires, and listed without it', async () => {
+    const body = { name: 'ci', role: 'operator', expiresInMs: 60_000 };
+    const added = await hub.call('POST', '/v1/operators', { body });
+    expect(added).toMatchObject({ status: 201, body: { name: 'ci', role: 'operator' } });
+    expect((await hub.call('GET', '/v1/operators', { token: added.body.token })).status).toBe(403);
+    expect((await hub.call('GET', '/v1/devices', { token: added.body.token })).status).toBe(200);
+    const { body: listed, text } = await hub.call('GET', '/v1/operators');
+    expect(listed.operators).toContainEqual({ ...added.body, token: undefined });
+    expect(text).not.toMatch(/tho_|sha256/);
+    expect((await hub.call('POST', '/v1/operators', { body })).body.code).toBe('exists');
+  });
+
+  it('get another token, and the one before dies at once', async () => {
+    const { status, body } = await hub.call('POST', '/v1/operators/vera/tokens', { body: {} });
+    expect([status, body.name]).toEqual([201, 'vera']);
+    expect((await hub.call('GET', '/v1/devices', { token: hub.tokens.viewer })).status).toBe(401);
+    expect((await hub.call('GET', '/v1/devices', { token: body.token })).status).toBe(200);
+    expect((await hub.call('POST', '/v1/operators/nobody/tokens', { body: {} })).status).toBe(404);
+  });
+
+  it('are removed, but not the last admin, also when the last two are removed at once', async () => {
+    expect((await hub.call('DELETE', '/v1/operators/vera')).status).toBe(204);
+    expect((await hub.call('GET', '/v1/devices', { token: hub.tokens.viewer })).status).toBe(401);
+    const answers = await Promise.all(['admin', 'ada'].map((name) => hub.call('DELETE', `/v1/operators/${name}`)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([204, 409]);
+    expect(answers.find(({ status }) => status === 409)!.body.code).toBe('last-admin');
+  });
+
+  it.each([
+    { name: 'a b', role: 'viewer' },
+    { name: 'a', role: 'king' },
+    { name: 'a', role: 'viewer', expiresInMs: 1 },
+  ])('like %j are refused', async (body) => {
+    expect((await hub.call('POST', '/v1/operators', { body })).status).toBe(400);
+  });
+});
+
+describe('the next token of a device', () => {
+  it('is told once, shown by its key id, and can be taken away', async () => {
+    await hub.devices.add('meter-7');
+    const { status, body } = await hub.call('POST', '/v1/devices/meter-7/tokens', { body: { expiresInMs: 60_000 } });
+    expect([status, body]).toEqual([
+      201,
+      { id: 'meter-7', token: expect.any(String), keyId: expect.any(String), pushed: false },
+    ]);
+    expect(hub.devices.get('meter-7')!.tokens).toMatchObject([
+      { expiresAt: expect.any(Number) },
+      { keyId: body.keyId, expiresAt: expect.any(Number) },
+    ]);
+    const path = `/v1/devices/meter-7/tokens/${body.keyId}`;
+    expect((await hub.call('DELETE', path)).status).toBe(204);
+    expect((await hub.call('DELETE', path)).status).toBe(404);
+    expect((await hub.call('POST', '/v1/devices/nobody/tokens', { body: {} })).status).toBe(404);
+  });
+});
+
+describe('the command line', () => {
+  it('adds an operator and prints exactly its id and token', async () => {
+    const { code, stdout } = await run('operators', 'add', 'ci', '--role', 'viewer', '--expires', '30d', '--json');
+    expect([code, JSON.parse(stdout)]).toEqual([0, { id: 'ci', token: expect.stringMatching(/^tho_/) }]);
+    expect((await run('operators', 'ls')).stdout).toMatch(/^ci +viewer +\S+ \S+ +2\d{3}-/m);
+    expect((await run('operators', 'rotate', 'ci')).stdout).toMatch(/^tho_\S+\n$/);
+    expect(await run('operators', 'rm', 'ci')).toMatchObject({ code: 0, stdout: '' });
+    expect((await run('operators', 'add', 'ci')).code).toBe(2);
+  });
+
+  it('gives a device its next token', async () => {
+    await run('devices', 'add', 'a', '--expires', '90d');
+    const { stdout } = await run('devices', 'rotate', 'a', '--overlap', '1d', '--json');
+    expect(JSON.parse(stdout)).toEqual({ id: 'a', token: expect.stringMatching(/^thd_/) });
+    expect((await run('devices', 'ls')).stdout).toMatch(/^a +offline +never +– \(2 tokens\)/m);
+    expect((await run('devices', 'show', 'a')).stdout).toMatch(/^tokens +\w{12} \(expires in 2\d h .*\), \w{12}$/m);
+  });
+
+  it('names in the help of each verb the role that it needs', () => {
+    const program = new Command('hub');
+    registerCli(program);
+    const roles = new Map(leavesOf(program).map(([path, verb]) => [path, roleIn(verb)]));
+    const changing =
+      /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|audit)$/;
+    for (const [path, role] of roles) {
+      if (path === 'completion') continue;
+      const needed = path.startsWith('operators ') ? 'admin' : changing.test(path) ? 'operator' : 'viewer';
+      expect([path, role]).toEqual([path, needed]);
+    }
+    expect(roles.size).toBeGreaterThan(25);
+  });
+});
+
+function leavesOf(command: Command, path = ''): [string, Command][] {
+  if (command.commands.length === 0) return [[path, command]];
+  return command.commands.flatMap((each) => leavesOf(each, `${path} ${each.name()}`.trim()));
+}
+
+function roleIn(verb: Command): string | undefined {
+  let help = '';
+  const writeOut = (text: string) => {
+    help += text;
+  };
+  verb.configureOutput({ writeOut }).outputHelp();
+  return /Needs a token of the role (\w+)/.exec(help)?.[1];
+}
