@@ -4,13 +4,16 @@ import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { connect } from './cli.http.ts';
 import { durationOf, pairOf } from './cli-arguments.ts';
+import { registerAudit } from './cli-audit.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerGroups } from './cli-groups.ts';
+import { registerOperators, registerRotation } from './cli-operators.ts';
 import { registerSchedules } from './cli-schedules.ts';
 import { EXIT, type Verb } from './cli-session.ts';
 import * as verbs from './cli-verbs.ts';
 import { registerCompletion } from './completion/completion.file.ts';
 import { PRESENCE_STATES } from './devices/presence.ts';
+import type { Role } from './operators/operators.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done · 1 the hub refused, or it failed · 2 wrong usage · 3 no hub could be reached ·
@@ -24,6 +27,7 @@ export function registerCli(program: Command): void {
   registerSchedules(program, verb);
   registerDevices(program.command('devices').description('Who may connect.'));
   registerCommands(program, verb);
+  registerOperators(program, verb);
   const query = verb(program, 'query <device> <stream>', 'Readings of a device from the store.', verbs.runQuery, [
     'hub query meter-7 power --from -15m',
     'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
@@ -52,18 +56,28 @@ export function registerCli(program: Command): void {
     .option('--device <device>', 'only of this device')
     .option('--limit <rows>', 'at most so many', '100')
     .option('--json', 'as JSON');
+  registerAudit(program, verb);
   registerCompletion(program, verb);
 }
 
 function registerDevices(devices: Command) {
-  verb(devices, 'add <id>', 'Adds a device and prints its token, once.', verbs.addDevice, [
-    'hub devices add meter-7 --tag building=north --description "Main meter"',
-    'hub devices add meter-7 --json | jq -r .token',
-  ])
+  verb(
+    devices,
+    'add <id>',
+    'Adds a device and prints its token, once.',
+    verbs.addDevice,
+    [
+      'hub devices add meter-7 --tag building=north --description "Main meter"',
+      'hub devices add meter-7 --json | jq -r .token',
+    ],
+    'operator',
+  )
     .option('--tag <name=value>', 'may be repeated', pairOf, {})
     .option('--description <text>', 'for people')
     .option('--expected-interval <duration>', 'silent without a reading for so long; learnt without it', durationOf)
+    .option('--expires <duration>', 'the token dies after so long; never without it', durationOf)
     .option('--json', 'exactly {"id","token"}');
+  registerRotation(devices, verb);
   verb(devices, 'ls', 'All devices, or those that are asked for.', verbs.listDevices, [
     'hub devices ls',
     'hub devices ls --presence silent --tag building=north',
@@ -78,34 +92,71 @@ function registerDevices(devices: Command) {
   verb(devices, 'show <device>', 'One device and its last readings.', verbs.showDevice, [
     'hub devices show meter-7',
   ]).option('--json', 'as JSON');
-  verb(devices, 'set <device>', 'Changes what is known of a device; tags replace all tags.', verbs.setDevice, [
-    'hub devices set meter-7 --description "Main meter" --tag building=north --tag floor=1',
-    'hub devices set meter-7 --expected-interval 5m',
-    'hub devices set meter-7 --expected-interval learn',
-  ])
+  verb(
+    devices,
+    'set <device>',
+    'Changes what is known of a device; tags replace all tags.',
+    verbs.setDevice,
+    [
+      'hub devices set meter-7 --description "Main meter" --tag building=north --tag floor=1',
+      'hub devices set meter-7 --expected-interval 5m',
+      'hub devices set meter-7 --expected-interval learn',
+    ],
+    'operator',
+  )
     .option('--tag <name=value>', 'may be repeated', pairOf)
     .option('--description <text>', 'for people')
     .option('--expected-interval <duration>', 'silent without a reading for so long, or learn', (text) =>
       text === 'learn' ? text : durationOf(text),
     )
     .option('--json', 'as JSON');
-  verb(devices, 'rm <device>', 'Removes a device; its readings stay in the store.', verbs.removeDevice, [
-    'hub devices rm meter-7',
-  ]);
-  verb(devices, 'enable <device>', 'Lets a device connect again.', verbs.enable(true), ['hub devices enable meter-7']);
-  verb(devices, 'disable <device>', 'Closes its connection and keeps it out.', verbs.enable(false), [
-    'hub devices disable meter-7',
-  ]);
-  verb(devices, 'revoke <device>', 'Takes its tokens away and closes its connection.', verbs.revoke, [
-    'hub devices revoke meter-7',
-  ]);
+  verb(
+    devices,
+    'rm <device>',
+    'Removes a device; its readings stay in the store.',
+    verbs.removeDevice,
+    ['hub devices rm meter-7'],
+    'operator',
+  );
+  verb(
+    devices,
+    'enable <device>',
+    'Lets a device connect again.',
+    verbs.enable(true),
+    ['hub devices enable meter-7'],
+    'operator',
+  );
+  verb(
+    devices,
+    'disable <device>',
+    'Closes its connection and keeps it out.',
+    verbs.enable(false),
+    ['hub devices disable meter-7'],
+    'operator',
+  );
+  verb(
+    devices,
+    'revoke <device>',
+    'Takes its tokens away and closes its connection.',
+    verbs.revoke,
+    ['hub devices revoke meter-7'],
+    'operator',
+  );
 }
 
-/** A command with what all verbs share: where the hub is, examples, exit codes. */
-function verb(parent: Command, usage: string, description: string, run: Verb, examples: string[]): Command {
+/** A command with what all verbs share: where the hub is, the role it needs, examples, exit codes. */
+function verb(
+  parent: Command,
+  usage: string,
+  description: string,
+  run: Verb,
+  examples: string[],
+  role: Role = 'viewer',
+): Command {
   const command = parent.command(usage).description(description);
   command.option('--data <dir>', "the hub's data folder (HUB_DATA)");
-  command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  ${line}`).join('\n')}\n${EXIT_CODES}`);
+  const lines = examples.map((line) => `  ${line}`).join('\n');
+  command.addHelpText('after', `\nNeeds a token of the role ${role}.\n\nExamples:\n${lines}\n${EXIT_CODES}`);
   return command.action(() => runVerb(command, run));
 }
 
