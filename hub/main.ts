@@ -8,6 +8,7 @@ import { SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
 import { UserError } from './kit/errors.ts';
+import { redact } from './kit/redact.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
@@ -17,7 +18,8 @@ const GRACE_MS = 5_000;
 const program = new Command('hub')
   .description('Telemetry Hub: telemetry up, commands down, and an acknowledgement a device can delete its buffer on.')
   .version(VERSION)
-  .showHelpAfterError('(add --help for examples)');
+  .showHelpAfterError('(add --help for examples)')
+  .configureOutput({ outputError: (text, write) => write(redact(text)) });
 
 registerCli(program);
 
@@ -127,7 +129,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof UserError || error instanceof SchemaError) {
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${redact(error.message)}\n`);
     process.exit(error instanceof UserError ? error.exitCode : EXIT_CONFIG);
   }
   throw error;

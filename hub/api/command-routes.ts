@@ -6,6 +6,8 @@ import type { Commands } from '../commands/commands.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError } from '../kit/errors.ts';
 import { DEVICE_PARAMS, deviceOf } from './device-routes.ts';
+import { idOfKey, keyReused } from './idempotency.ts';
+import { pageOf, paging } from './page.ts';
 import { MistakenRequest } from './problem.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 import { DURATION_FORMS, parseDuration } from './time.ts';
@@ -18,9 +20,11 @@ export interface CommandRouteDeps {
 /** How long an answer may be held back for a command's end. */
 const MAX_WAIT_MS = 60_000;
 
-const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 const STATE: Schema = { enum: [...COMMAND_STATES] };
-const COMMAND_PARAMS = object({ id: { type: 'string', maxLength: 128 } });
+const COMMAND_PARAMS = object({
+  id: { type: 'string', maxLength: 128, description: 'Id of the command.', examples: ['01K7M1'] },
+});
 const WAIT: Schema = {
   type: 'string',
   maxLength: 16,
@@ -28,28 +32,31 @@ const WAIT: Schema = {
   examples: ['10s'],
 };
 const LISTED: Record<string, Schema> = {
-  state: STATE,
+  state: { ...STATE, description: 'Only those in this state.' },
   group: { type: 'string', maxLength: 64, description: 'Only those of this group.' },
-  limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
-  before: { type: 'string', maxLength: 128, description: 'The `next` of the page before.' },
+  ...paging(),
 };
 
 const COMMAND: Schema = object(
   {
-    id: { type: 'string', pattern: COMMAND_ID.source },
-    device: { type: 'string' },
-    name: { type: 'string' },
-    params: { type: 'object' },
+    id: { type: 'string', pattern: COMMAND_ID.source, examples: ['01K7M1'] },
+    device: { type: 'string', examples: ['meter-7'] },
+    name: { type: 'string', examples: ['set-interval'] },
+    params: { type: 'object', examples: [{ seconds: 10 }] },
     state: { ...STATE, description: '`unknown`: sent, then silence past its deadline; a late result still wins.' },
     createdAt: TIME,
     updatedAt: TIME,
     expiresAt: { ...TIME, description: 'Not sent any more from then on.' },
-    timeoutMs: { type: 'number', description: 'How long the device may take from the first sending.' },
+    timeoutMs: {
+      type: 'number',
+      examples: [30_000],
+      description: 'How long the device may take from the first sending.',
+    },
     deadlineAt: { ...TIME, description: 'First sending plus `timeoutMs`.' },
-    attempt: { type: 'integer', description: 'How often it was sent.' },
+    attempt: { type: 'integer', examples: [1], description: 'How often it was sent.' },
     actor: { type: 'string', examples: ['operator:admin'] },
     acceptedAt: TIME,
-    progress: { type: 'number', minimum: 0, maximum: 1 },
+    progress: { type: 'number', examples: [0.5], minimum: 0, maximum: 1 },
     value: { description: 'What the device answered.' },
     error: object({ code: { type: 'string' }, message: { type: 'string' } }),
     misfit: { type: 'string', description: 'In what the answer does not fit the schema of results.' },
@@ -59,11 +66,15 @@ const COMMAND: Schema = object(
   },
   'deadlineAt acceptedAt progress value error misfit finishedAt group schedule'.split(' '),
 );
-const PAGE = object({ commands: { type: 'array', items: COMMAND }, next: { type: 'string' } }, ['next']);
+const PAGE = pageOf('commands', COMMAND);
 const REQUEST = object(
   {
-    name: { type: 'string', maxLength: 64, description: 'A command of schemas/commands.' },
-    params: { type: 'object', description: `By the command's schema; ${MAX_PARAMS_BYTES} bytes at most.` },
+    name: { type: 'string', maxLength: 64, description: 'A command of schemas/commands.', examples: ['identify'] },
+    params: {
+      type: 'object',
+      examples: [{ seconds: 10 }],
+      description: `By the command's schema; ${MAX_PARAMS_BYTES} bytes at most.`,
+    },
     ttlMs: {
       type: 'integer',
       minimum: TTL_MS.min,
@@ -73,6 +84,7 @@ const REQUEST = object(
     },
     timeoutMs: {
       type: 'integer',
+      examples: [30_000],
       minimum: TIMEOUT_MS.min,
       maximum: TIMEOUT_MS.max,
       description: "How long the device may take from the first sending; the schema's without it.",
@@ -88,12 +100,12 @@ export function commandRoutes({ devices, commands }: CommandRouteDeps): Route[] 
     return waitMs > 0 ? commands.wait(command.id, waitMs) : command;
   };
   const page = (asked: Record<string, string | number | undefined>, device?: string) => {
-    const { state, group, limit, before } = asked as Omit<CommandQuery, 'device'>;
+    const { state, group, limit, cursor } = asked as Omit<CommandQuery, 'device' | 'before'> & { cursor?: string };
     return commands.list({
       limit,
       ...(state !== undefined && { state }),
       ...(group !== undefined && { group }),
-      ...(before !== undefined && { before }),
+      ...(cursor !== undefined && { before: cursor }),
       ...(device !== undefined && { device }),
     });
   };
@@ -108,10 +120,13 @@ export function commandRoutes({ devices, commands }: CommandRouteDeps): Route[] 
       query: query({ wait: WAIT }),
       body: REQUEST,
       answers: { 201: { description: 'The command; look at its state.', schema: COMMAND } },
-      async handle({ params: { id = '' }, query: { wait }, body, operator }) {
+      async handle({ params: { id = '' }, query: { wait }, body, operator, idempotencyKey: key }) {
         const waitMs = waitOf(wait);
-        const request = body as { name: string };
-        const command = await commands.send({ ...request, device: id, actor: `operator:${operator?.name}` });
+        const request = { ...(body as Order), device: id };
+        const made = key === undefined ? {} : { id: idOfKey(operator?.name ?? '', key) };
+        const earlier = made.id === undefined ? undefined : commands.get(made.id);
+        if (key !== undefined && earlier && !isSameOrder(earlier, request)) throw keyReused(key);
+        const command = earlier ?? (await commands.send({ ...request, ...made, actor: `operator:${operator?.name}` }));
         return { status: 201, body: await ended(command, waitMs) };
       },
     },
@@ -134,7 +149,10 @@ export function commandRoutes({ devices, commands }: CommandRouteDeps): Route[] 
       role: 'viewer',
       tag: 'commands',
       summary: 'Commands of all devices, newest first.',
-      query: query({ device: { type: 'string', maxLength: 128 }, ...LISTED }),
+      query: query({
+        device: { type: 'string', maxLength: 128, description: 'Only those of this device.', examples: ['meter-7'] },
+        ...LISTED,
+      }),
       answers: { 200: { description: 'A page; `next` is absent on the last.', schema: PAGE } },
       handle({ query: asked }) {
         return { body: page(asked, asked.device === undefined ? undefined : String(asked.device)) };
@@ -173,6 +191,14 @@ function commandOf(commands: Pick<Commands, 'get'>, id: string): Command {
   const command = commands.get(id);
   if (!command) throw new RefusedError('not-found', `There is no command "${id}".`);
   return command;
+}
+
+type Order = Pick<Command, 'name'> & Partial<Pick<Command, 'params'>>;
+
+/** A key may come again after a restart, when only the command itself is left of its first request. */
+function isSameOrder(command: Command, { device, name, params = {} }: Order & { device: string }): boolean {
+  const sameTarget = command.device === device && command.name === name;
+  return sameTarget && JSON.stringify(command.params) === JSON.stringify(params);
 }
 
 /** Milliseconds; 0 without it. Throws `MistakenRequest`. */

@@ -8,6 +8,11 @@ export interface ContractRouteDeps {
   version: string;
 }
 
+const DOCUMENT: Schema = {
+  type: 'object',
+  required: ['asyncapi', 'channels'],
+  examples: [{ asyncapi: '3.0.0', channels: {} }],
+};
 const LIST: Schema = { type: 'array', items: { type: 'object' } };
 
 /** The catalog does not change while the hub runs, so both answers are made once. */
@@ -35,7 +40,7 @@ export function contractRoutes({ catalog, version }: ContractRouteDeps): Route[]
       role: 'viewer',
       tag: 'contract',
       summary: 'What devices and the hub say to each other, as AsyncAPI.',
-      answers: { 200: { description: 'AsyncAPI 3.0.', schema: { type: 'object' } } },
+      answers: { 200: { description: 'AsyncAPI 3.0.', schema: DOCUMENT } },
       handle: () => ({ body: asyncapi }),
     },
   ];

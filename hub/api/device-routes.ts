@@ -11,8 +11,10 @@ import {
 import { PRESENCE_STATES, type PresenceBook } from '../devices/presence.ts';
 import { RefusedError } from '../kit/errors.ts';
 import type { Live } from '../telemetry/live.ts';
+import { pageOf, paging } from './page.ts';
 import { MistakenRequest } from './problem.ts';
 import { object, query, type Route, type Schema } from './route.ts';
+import { EXPIRES_IN, untilOf } from './token-life.ts';
 
 export interface DeviceRouteDeps {
   devices: Devices;
@@ -20,24 +22,28 @@ export interface DeviceRouteDeps {
   presence: Pick<PresenceBook, 'of' | 'sessions'>;
 }
 
-const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 const TAGS: Schema = {
   type: 'object',
   maxProperties: MAX_TAGS,
   additionalProperties: { type: 'string', maxLength: MAX_TEXT },
+  examples: [{ floor: '1', room: '12' }],
 };
-const TEXT: Schema = { type: 'string', maxLength: MAX_TEXT };
+const TEXT: Schema = { type: 'string', maxLength: MAX_TEXT, examples: ['Meter in the cellar'] };
 const EXPECTED: Schema = {
   type: 'number',
   minimum: EXPECTED_INTERVAL_MS.least,
   maximum: EXPECTED_INTERVAL_MS.most,
+  examples: [60_000],
   description: 'Connected and without a reading for so long, it is silent; absent: learnt from its readings.',
 };
 /** The path of one device: any text, since an id that cannot exist is simply not found. */
-export const DEVICE_PARAMS: Schema = object({ id: { type: 'string', maxLength: 128 } });
+export const DEVICE_PARAMS: Schema = object({
+  id: { type: 'string', maxLength: 128, description: 'Id of the device.', examples: ['meter-7'] },
+});
 
 const DEVICE_PROPERTIES: Record<string, Schema> = {
-  id: { type: 'string', pattern: DEVICE_ID.source },
+  id: { type: 'string', pattern: DEVICE_ID.source, examples: ['meter-7'] },
   enabled: { type: 'boolean', description: 'A disabled device cannot connect.' },
   tags: TAGS,
   description: TEXT,
@@ -45,7 +51,9 @@ const DEVICE_PROPERTIES: Record<string, Schema> = {
   tokens: {
     type: 'array',
     description: 'Its valid tokens by their public part; the tokens themselves are not kept.',
-    items: object({ keyId: { type: 'string' }, createdAt: TIME, expiresAt: TIME }, ['expiresAt']),
+    items: object({ keyId: { type: 'string', examples: ['6vTq0ZcB1xYk'] }, createdAt: TIME, expiresAt: TIME }, [
+      'expiresAt',
+    ]),
   },
   expectedIntervalMs: EXPECTED,
   lastSeenAt: TIME,
@@ -54,9 +62,13 @@ const DEVICE_PROPERTIES: Record<string, Schema> = {
     {
       state: { type: 'string', enum: [...PRESENCE_STATES], description: 'silent: connected, but no reading came.' },
       since: { ...TIME, description: 'When the state last changed, Unix milliseconds.' },
-      reason: { type: 'string', description: 'A word that stays; docs/presence.md lists them.' },
+      reason: {
+        type: 'string',
+        description: 'A word that stays; docs/presence.md lists them.',
+        examples: ['connected'],
+      },
       detail: { type: 'string' },
-      closeCode: { type: 'integer' },
+      closeCode: { type: 'integer', examples: [1006] },
     },
     ['detail', 'closeCode'],
   ),
@@ -70,26 +82,35 @@ const DEVICE_WITH_LAST = object(
       type: 'object',
       description: 'The newest reading of each stream since the hub started.',
       additionalProperties: { type: 'object' },
+      examples: [{ power: { ts: 1_760_000_000_000, power: 3.5 } }],
     },
   },
   MAY_LACK,
 );
-const DEVICE_WITH_TOKEN = object({ ...DEVICE_PROPERTIES, token: { type: 'string' } }, MAY_LACK);
+const DEVICE_WITH_TOKEN = object(
+  {
+    ...DEVICE_PROPERTIES,
+    token: { type: 'string', description: 'Shown only here.', examples: ['thd_6vTq0ZcB1xYk_***'] },
+  },
+  MAY_LACK,
+);
 
 const SESSION = object(
   {
-    id: { type: 'string' },
-    address: { type: 'string' },
+    id: { type: 'string', examples: ['5f0c2f0e'] },
+    address: { type: 'string', examples: ['192.0.2.7'] },
     connectedAt: TIME,
     endedAt: { ...TIME, description: 'Unix milliseconds; absent while it lasts.' },
-    closeCode: { type: 'integer', description: '1006: it ended without a goodbye.' },
-    reason: { type: 'string' },
+    closeCode: { type: 'integer', examples: [1006], description: '1006: it ended without a goodbye.' },
+    reason: { type: 'string', examples: ['lost'] },
     detail: { type: 'string' },
     frames: { type: 'integer', description: 'Telemetry frames that became durable.' },
     readings: { type: 'integer' },
   },
   ['endedAt', 'closeCode', 'reason', 'detail', 'frames', 'readings'],
 );
+
+type NewDevice = { id: string; expiresInMs?: number } & Omit<DeviceDetails, 'enabled'>;
 
 /** Reading takes a viewer, changing an operator. */
 export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Route[] {
@@ -107,20 +128,20 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       tag: 'devices',
       summary: 'Devices in the order of their ids, page by page.',
       query: query({
-        limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
-        cursor: { type: 'string', maxLength: 128, description: 'The `next` of the page before.' },
+        ...paging(),
         presence: { type: 'string', enum: [...PRESENCE_STATES], description: 'Only those in this state.' },
         tag: {
           type: 'string',
+          examples: ['floor=1'],
           maxLength: 4096,
           description: 'Only those with this tag: name=value; several with commas.',
         },
-        prefix: { type: 'string', maxLength: 128, description: 'Only those whose id begins so.' },
+        prefix: { type: 'string', maxLength: 128, description: 'Only those whose id begins so.', examples: ['meter-'] },
       }),
       answers: {
         200: {
           description: 'A page; `next` is absent on the last.',
-          schema: object({ devices: { type: 'array', items: DEVICE }, next: { type: 'string' } }, ['next']),
+          schema: pageOf('devices', DEVICE),
         },
       },
       handle({ query: { limit, cursor = '', presence: state, tag, prefix = '' } }) {
@@ -140,15 +161,18 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       role: 'operator',
       tag: 'devices',
       summary: 'Adds a device and makes its token, which is shown only here.',
-      body: object({ id: { type: 'string' }, tags: TAGS, description: TEXT, expectedIntervalMs: EXPECTED }, [
-        'tags',
-        'description',
-        'expectedIntervalMs',
-      ]),
+      body: object(
+        {
+          ...{ id: { type: 'string', examples: ['meter-7'] }, tags: TAGS, description: TEXT },
+          ...{ expectedIntervalMs: EXPECTED, expiresInMs: EXPIRES_IN },
+        },
+        ['tags', 'description', 'expectedIntervalMs', 'expiresInMs'],
+      ),
       answers: { 201: { description: 'The device and its token.', schema: DEVICE_WITH_TOKEN } },
       async handle({ body }) {
-        const { id, ...details } = body as { id: string } & Omit<DeviceDetails, 'enabled'>;
-        const { device, token } = await devices.add(id, details);
+        const { id, expiresInMs, ...details } = body as NewDevice;
+        const expiresAt = untilOf(expiresInMs);
+        const { device, token } = await devices.add(id, { ...details, ...(expiresAt !== undefined && { expiresAt }) });
         return { status: 201, body: { ...shown(device), token } };
       },
     },
@@ -176,9 +200,10 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
           enabled: { type: 'boolean' },
           tags: TAGS,
           description: TEXT,
-          expectedIntervalMs: { ...EXPECTED, type: ['number', 'null'] },
+          expectedIntervalMs: { ...EXPECTED, type: ['number', 'null'], description: 'null: learnt again.' },
         }),
         minProperties: 1,
+        examples: [{ enabled: false, description: 'In repair' }],
       },
       answers: { 200: { description: 'The device as it is now.', schema: DEVICE } },
       async handle({ params: { id = '' }, body }) {
@@ -210,19 +235,6 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       },
       handle({ params: { id = '' } }) {
         return { body: { sessions: presence.sessions(deviceOf(devices, id).id) } };
-      },
-    },
-    {
-      method: 'DELETE',
-      path: '/v1/devices/:id/tokens',
-      role: 'operator',
-      tag: 'devices',
-      summary: 'Revokes all tokens of a device and closes its connection.',
-      params: DEVICE_PARAMS,
-      answers: { 204: { description: 'Revoked.' } },
-      async handle({ params: { id = '' } }) {
-        await devices.revokeTokens(id);
-        return { status: 204 };
       },
     },
   ];

@@ -5,15 +5,19 @@ import { type Group, type GroupOrder, MAX_GROUP } from '../commands/group.ts';
 import type { Groups } from '../commands/groups.ts';
 import { MAX_TAGS, MAX_TEXT } from '../devices/devices.ts';
 import { RefusedError } from '../kit/errors.ts';
+import { idOfKey, keyReused } from './idempotency.ts';
+import { pageOf, paging } from './page.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
 export interface GroupRouteDeps {
   groups: Groups;
 }
 
-const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
-const COUNT: Schema = { type: 'integer' };
-const GROUP_PARAMS: Schema = object({ id: { type: 'string', maxLength: 64 } });
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
+const COUNT: Schema = { type: 'integer', minimum: 0 };
+const GROUP_PARAMS: Schema = object({
+  id: { type: 'string', maxLength: 64, description: 'Id of the group.', examples: ['g-5f0c2f0e'] },
+});
 
 const SELECTOR: Schema = {
   ...object(
@@ -35,19 +39,23 @@ const SELECTOR: Schema = {
     ['tags', 'devices'],
   ),
   minProperties: 1,
+  examples: [{ tags: { floor: '1' } }],
 };
 
 /** What is asked of every device, for groups and schedules alike. */
 export const ORDER: Record<string, Schema> = {
   selector: SELECTOR,
-  name: { type: 'string', maxLength: 64, description: 'The command, by the name of its schema.' },
-  params: { type: 'object', description: "By the command's schema." },
+  name: {
+    ...{ type: 'string', maxLength: 64, examples: ['identify'] },
+    description: 'The command, by the name of its schema.',
+  },
+  params: { type: 'object', description: "By the command's schema.", examples: [{ seconds: 10 }] },
   ttlMs: {
-    ...{ type: 'integer', minimum: TTL_MS.min, maximum: TTL_MS.max },
+    ...{ type: 'integer', minimum: TTL_MS.min, maximum: TTL_MS.max, examples: [3_600_000] },
     description: `How long each command may wait for its device; ${TTL_MS.fallback} without it.`,
   },
   timeoutMs: {
-    ...{ type: 'integer', minimum: TIMEOUT_MS.min, maximum: TIMEOUT_MS.max },
+    ...{ type: 'integer', minimum: TIMEOUT_MS.min, maximum: TIMEOUT_MS.max, examples: [30_000] },
     description: "How long a device may take; the schema's without it.",
   },
   parallel: {
@@ -63,7 +71,7 @@ const OPTIONAL = ['params', 'ttlMs', 'timeoutMs', 'parallel', 'stopWhenFailedPer
 
 const GROUP: Schema = object(
   {
-    id: { type: 'string' },
+    id: { type: 'string', examples: ['g-5f0c2f0e'] },
     ...ORDER,
     total: { ...COUNT, description: 'Devices; the sum of counts, refused and pending.' },
     counts: {
@@ -100,12 +108,21 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       answers: {
         202: {
           description: 'The group; its id is that of the whole.',
-          schema: object({ group: { type: 'string' }, total: COUNT, finished: { type: 'boolean' } }),
+          schema: object({
+            group: { type: 'string', examples: ['g-5f0c2f0e'] },
+            total: COUNT,
+            finished: { type: 'boolean' },
+          }),
         },
       },
-      async handle({ body, operator }) {
+      async handle({ body, operator, idempotencyKey: key }) {
+        const order = body as GroupOrder;
+        const made = key === undefined ? {} : { id: idOfKey(operator?.name ?? '', key) };
+        const earlier = made.id === undefined ? undefined : groups.get(made.id);
+        if (key !== undefined && earlier && !isSameOrder(earlier, order)) throw keyReused(key);
         const { id, total, finished } = await groups.start({
-          ...(body as GroupOrder),
+          ...order,
+          ...made,
           actor: `operator:${operator?.name}`,
         });
         return { status: 202, body: { group: id, total, finished } };
@@ -117,18 +134,15 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       role: 'viewer',
       tag: 'groups',
       summary: 'Groups, the newest first.',
-      query: query({
-        limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
-        before: { type: 'string', maxLength: 64, description: 'The `next` of the page before.' },
-      }),
+      query: query(paging()),
       answers: {
         200: {
           description: 'A page; `next` is absent on the last.',
-          schema: object({ groups: { type: 'array', items: GROUP }, next: { type: 'string' } }, ['next']),
+          schema: pageOf('groups', GROUP),
         },
       },
-      handle({ query: { limit, before } }) {
-        return { body: groups.list({ limit: Number(limit), ...(before !== undefined && { before: String(before) }) }) };
+      handle({ query: { limit, cursor } }) {
+        return { body: groups.list({ limit: Number(limit), ...(cursor !== undefined && { before: String(cursor) }) }) };
       },
     },
     {
@@ -162,4 +176,10 @@ function groupOf(groups: Groups, id: string): Group {
   const group = groups.get(id);
   if (!group) throw new RefusedError('not-found', `There is no group "${id}".`);
   return group;
+}
+
+/** A key may come again after a restart, when only the group itself is left of its first request. */
+function isSameOrder(one: GroupOrder, other: GroupOrder): boolean {
+  const saidBy = ({ name, params = {}, selector }: GroupOrder) => JSON.stringify([name, params, selector]);
+  return saidBy(one) === saidBy(other);
 }

@@ -1,6 +1,7 @@
 /** The routes of the hub itself: health, metrics, status and the description of this API. */
 import { object, type Route, type Schema } from './route.ts';
 import type { HubStatus } from './status.ts';
+import { STATUS } from './status-schema.ts';
 
 export interface HubRouteDeps {
   metrics: { text(): Promise<string>; contentType: string };
@@ -11,7 +12,11 @@ export interface HubRouteDeps {
   openapi(): unknown;
 }
 
-const ANY_OBJECT: Schema = { type: 'object' };
+const DOCUMENT: Schema = {
+  type: 'object',
+  required: ['openapi', 'paths'],
+  examples: [{ openapi: '3.1.0', paths: {} }],
+};
 
 /** Only the two health routes need no token. */
 export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Route[] {
@@ -51,7 +56,7 @@ export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Ro
       role: 'viewer',
       tag: 'hub',
       summary: 'Metrics for Prometheus.',
-      answers: { 200: { description: 'Text exposition format.', type: 'text/plain' } },
+      answers: { 200: { description: 'Text exposition format.', texts: { 'text/plain': 'hub_sessions 3\n' } } },
       handle: async () => ({ type: metrics.contentType, body: await metrics.text() }),
     },
     {
@@ -60,7 +65,7 @@ export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Ro
       role: 'viewer',
       tag: 'hub',
       summary: 'This document.',
-      answers: { 200: { description: 'OpenAPI 3.1.', schema: ANY_OBJECT } },
+      answers: { 200: { description: 'OpenAPI 3.1.', schema: DOCUMENT } },
       handle: () => ({ body: openapi() }),
     },
     {
@@ -69,7 +74,7 @@ export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Ro
       role: 'viewer',
       tag: 'hub',
       summary: 'What the hub says of itself: devices, readings, journal, sinks.',
-      answers: { 200: { description: 'The status.', schema: ANY_OBJECT } },
+      answers: { 200: { description: 'The status.', schema: STATUS } },
       handle: async () => ({ body: await status() }),
     },
   ];

@@ -1,10 +1,11 @@
 /** Errors as HTTP problem details (RFC 9457), made from the table of refusals. */
 import { ParamsMisfit } from '../commands/command-request.ts';
 import { REFUSALS, type Refusal, RefusedError, Unavailable } from '../kit/errors.ts';
+import { holdsToken } from '../kit/redact.ts';
 
 /** One mistake in a request. */
 export interface Mistake {
-  in: 'body' | 'query' | 'path';
+  in: 'body' | 'query' | 'path' | 'header';
   /** JSON pointer into the body, or `/name` of a parameter. */
   path: string;
   message: string;
@@ -27,6 +28,12 @@ export class MistakenRequest extends RefusedError {
     super('invalid', errors.map(({ path, message }) => `${path} ${message}`).join('; '));
     this.errors = errors;
   }
+}
+
+/** A body is stored and shown again, so a token in it would not stay a secret. Throws `MistakenRequest`. */
+export function refuseTokensIn(body: unknown): void {
+  if (body === undefined || body === null || !holdsToken(JSON.stringify(body))) return;
+  throw new MistakenRequest([{ in: 'body', path: '/', message: 'holds a token, which would be stored and shown' }]);
 }
 
 /** The content type of a problem. */
@@ -68,8 +75,11 @@ function mistakeOf({ failure: { path, message } }: ParamsMisfit): Mistake {
   return { in: 'body', path: `/params${path}`, message };
 }
 
+/** Where a mistake is, by fastify's words. */
+const PLACES: Record<string, Mistake['in']> = { querystring: 'query', params: 'path', headers: 'header' };
+
 function mistakesOf(validation: NonNullable<RequestError['validation']>, context = 'body'): Mistake[] {
-  const where = context === 'querystring' ? 'query' : context === 'params' ? 'path' : 'body';
+  const where = PLACES[context] ?? 'body';
   return validation.map(({ instancePath, keyword, message = 'is not valid', params }) => {
     if (keyword === 'additionalProperties')
       return { in: where, path: `${instancePath}/${params.additionalProperty}`, message: 'is not known' };

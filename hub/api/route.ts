@@ -13,6 +13,8 @@ export interface Call {
   accept: string;
   /** Absent on routes for anyone. */
   operator: Operator | undefined;
+  /** What the client calls this request, so that it can be sent again. */
+  idempotencyKey?: string;
 }
 
 /** Where a streaming answer writes. */
@@ -44,8 +46,8 @@ export interface Route {
   params?: Schema;
   query?: Schema;
   body?: Schema;
-  /** Schema or sentence of each successful answer, for the OpenAPI document. */
-  answers: Record<number, { description: string; schema?: Schema; type?: string }>;
+  /** Each successful answer, for the OpenAPI document; `texts`: examples of what is no JSON, by content type. */
+  answers: Record<number, { description: string; schema?: Schema; texts?: Record<string, string> }>;
   /** Throws `RefusedError` (its row in the table of refusals is the answer) or `Unavailable` (503). */
   handle(call: Call): Answer | Promise<Answer>;
 }

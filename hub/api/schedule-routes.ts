@@ -6,6 +6,7 @@ import type { JobStatus } from '../jobs.cron.ts';
 import { RefusedError } from '../kit/errors.ts';
 import type { Operator } from '../operators/operators.ts';
 import { ORDER } from './group-routes.ts';
+import { cutPage, pageOf, paging } from './page.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
 export interface ScheduleRouteDeps {
@@ -13,8 +14,10 @@ export interface ScheduleRouteDeps {
   jobs(): JobStatus[];
 }
 
-const TIME: Schema = { type: 'number', description: 'Unix milliseconds.' };
-const SCHEDULE_PARAMS: Schema = object({ id: { type: 'string', maxLength: 64 } });
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
+const SCHEDULE_PARAMS: Schema = object({
+  id: { type: 'string', maxLength: 64, description: 'Name of the schedule.', examples: ['nightly-reboot'] },
+});
 
 const DETAILS: Record<string, Schema> = {
   cron: {
@@ -60,7 +63,7 @@ const RUN: Schema = object(
 
 const SCHEDULE: Schema = object(
   {
-    id: { type: 'string' },
+    id: { type: 'string', examples: ['nightly-reboot'] },
     ...DETAILS,
     createdAt: TIME,
     createdBy: { type: 'string' },
@@ -127,9 +130,16 @@ function lookingRoutes(schedules: Schedules): Route[] {
       tag: 'schedules',
       summary: 'What a schedule did, the newest first; 1,000 runs and 30 days are kept.',
       params: SCHEDULE_PARAMS,
-      query: query({ limit: { type: 'integer', minimum: 1, maximum: 1000, default: 20 } }),
-      answers: { 200: { description: 'Its runs.', schema: object({ runs: { type: 'array', items: RUN } }) } },
-      handle: ({ params: { id = '' }, query: { limit } }) => ({ body: { runs: schedules.runs(id, Number(limit)) } }),
+      query: query(paging(20)),
+      answers: {
+        200: { description: 'A page of its runs; `next` is absent on the last.', schema: pageOf('runs', RUN) },
+      },
+      handle({ params: { id = '' }, query: { limit, cursor } }) {
+        const asked = cursor === undefined ? [] : [String(cursor)];
+        const runs = schedules.runs(id, Number(limit) + 1, ...asked);
+        const { items, next } = cutPage(runs, Number(limit), (run) => run.id);
+        return { body: { runs: items, ...next } };
+      },
     },
   ];
 }
@@ -143,7 +153,10 @@ function changingRoutes(schedules: Schedules): Route[] {
       role: 'operator',
       tag: 'schedules',
       summary: 'Adds a command on a timetable, for one device or for many.',
-      body: object({ id: { type: 'string', maxLength: 64, examples: ['nightly-reboot'] }, ...BODY }, OPTIONAL),
+      body: {
+        ...object({ id: { type: 'string', maxLength: 64, examples: ['nightly-reboot'] }, ...BODY }, OPTIONAL),
+        examples: [{ id: 'nightly-reboot', cron: '0 3 * * *', device: 'meter-7', name: 'reboot' }],
+      },
       answers: { 201: { description: 'The schedule.', schema: SCHEDULE } },
       async handle({ body, operator }) {
         const { id, ...details } = body as { id: string } & NewSchedule;
@@ -157,7 +170,7 @@ function changingRoutes(schedules: Schedules): Route[] {
       tag: 'schedules',
       summary: 'Changes what is named; enabled pauses and resumes it.',
       params: SCHEDULE_PARAMS,
-      body: { ...query(BODY), minProperties: 1 },
+      body: { ...query(BODY), minProperties: 1, examples: [{ enabled: false }] },
       answers: { 200: { description: 'The schedule as it is now.', schema: SCHEDULE } },
       async handle({ params: { id = '' }, body }) {
         return { body: await schedules.change(id, body as ScheduleChange) };

@@ -1,23 +1,29 @@
 /** The operator API: an HTTP server that carries the table of routes, with authentication and OpenAPI. */
-import { once } from 'node:events';
-import { PassThrough } from 'node:stream';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
-import swagger from '@fastify/swagger';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-
+import type { Audit } from '../audit/audit.ts';
+import { createDamper } from '../audit/damper.ts';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
+import { redact } from '../kit/redact.ts';
 import { includesRole, type Operator, type Operators } from '../operators/operators.ts';
+import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
+import { type Attempt, type AuditTrail, createAuditTrail } from './audit-trail.ts';
 import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
 import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
 import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
 import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
 import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
-import { PROBLEM_TYPE, problemOfError } from './problem.ts';
-import type { Answer, Outlet, Route } from './route.ts';
+import { createRepeats, IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
+import { openapiOf } from './openapi.ts';
+import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
+import { PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
+import type { Answer, Call, Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { openStream } from './stream.ts';
 import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
+import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
 export interface ApiDeps
   extends ContractRouteDeps,
@@ -26,8 +32,11 @@ export interface ApiDeps
     GroupRouteDeps,
     ScheduleRouteDeps,
     TelemetryRouteDeps,
+    TokenRouteDeps,
+    OperatorRouteDeps,
     Omit<HubRouteDeps, 'openapi'> {
-  operators: Pick<Operators, 'authenticate'>;
+  audit: Pick<Audit, 'record' | 'list'>;
+  operators: OperatorRouteDeps['operators'] & Pick<Operators, 'authenticate'>;
   log: Log;
   version: string;
 }
@@ -59,16 +68,22 @@ export function routesOf(
     GroupRouteDeps &
     ScheduleRouteDeps &
     TelemetryRouteDeps &
+    AuditRouteDeps &
+    TokenRouteDeps &
+    OperatorRouteDeps &
     HubRouteDeps,
 ): Route[] {
   return [
     ...hubRoutes(deps),
     ...contractRoutes(deps),
     ...deviceRoutes(deps),
+    ...tokenRoutes(deps),
     ...commandRoutes(deps),
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
+    ...operatorRoutes(deps),
+    ...auditRoutes(deps),
   ];
 }
 
@@ -87,17 +102,18 @@ export async function createApi(deps: ApiDeps, { host, port, requestsPerMinute =
     const error = new RefusedError('not-found', `There is no ${request.method} ${pathOf(request)} here.`);
     return sendProblem(deps.log, error, request, reply);
   });
-  // The schemas of answers are documentation; what is sent is made by the handlers alone.
-  app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   await app.register(helmet);
   await app.register(rateLimit, {
     max: requestsPerMinute,
     errorResponseBuilder: (_request, { after }) => new RefusedError('too-many-requests', `Try again in ${after}.`),
   });
-  await app.register(swagger, { openapi: openapiHead(deps.version) });
   logRequests(app, deps.log);
-  const routes = routesOf({ ...deps, openapi: () => app.swagger() });
-  for (const route of routes) addRoute(app, route, deps.operators, closing.signal);
+  const routes = routesOf({ ...deps, openapi: () => document });
+  const document = openapiOf(routes, deps);
+  const { record } = deps.audit;
+  const trail = createAuditTrail(record, createDamper(record));
+  const door = { ...deps, trail, repeats: createRepeats(), closing: closing.signal };
+  for (const route of routes) addRoute(app, route, door);
   const url = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
   return {
@@ -117,18 +133,20 @@ async function closeWithin(ms: number, app: FastifyInstance) {
   clearTimeout(impatience);
 }
 
-function openapiHead(version: string) {
-  return {
-    openapi: '3.1.0',
-    info: { title: 'Telemetry Hub operator API', version, description: 'Errors are problem details (RFC 9457).' },
-    components: { securitySchemes: { operator: { type: 'http' as const, scheme: 'bearer' } } },
-  };
+/** What the wrapper around each route needs. */
+interface Door extends Pick<ApiDeps, 'operators' | 'log'> {
+  trail: AuditTrail;
+  repeats: Repeats;
+  closing: AbortSignal;
 }
 
-function addRoute(app: FastifyInstance, route: Route, operators: ApiDeps['operators'], closing: AbortSignal) {
+function addRoute(app: FastifyInstance, route: Route, { operators, log, trail, repeats, closing }: Door) {
   const { method, path, role } = route;
   const numbers = integersOf(route.query);
-  const callers = new WeakMap<FastifyRequest, Operator>();
+  /** What is known so far of each request under way. */
+  const known = new WeakMap<FastifyRequest, Partial<Attempt>>();
+  const learn = (request: FastifyRequest, more: Partial<Attempt>) =>
+    void known.set(request, { ...known.get(request), ...more });
   app.route({
     method,
     url: path,
@@ -136,7 +154,10 @@ function addRoute(app: FastifyInstance, route: Route, operators: ApiDeps['operat
     ...(role === 'anyone' && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.
     async preParsing(request) {
-      if (role !== 'anyone') callers.set(request, authorize(request, role, operators));
+      if (role === 'anyone') return;
+      const operator = authenticate(request, operators);
+      learn(request, { operator });
+      demand(role, operator);
     },
     async preValidation(request) {
       // A query string is text; what shall be an integer becomes one when it looks like one.
@@ -144,25 +165,54 @@ function addRoute(app: FastifyInstance, route: Route, operators: ApiDeps['operat
       for (const name of numbers) if (/^-?\d{1,15}$/.test(String(query[name]))) query[name] = Number(query[name]);
     },
     async handler(request, reply) {
-      const answer = await route.handle({
-        params: request.params as Record<string, string>,
-        query: request.query as Record<string, string | number | undefined>,
-        body: request.body,
-        accept: request.headers.accept ?? '',
-        operator: callers.get(request),
-      });
+      refuseTokensIn(request.body);
+      learn(request, { body: request.body });
+      const call = callOf(request, known.get(request)?.operator);
+      const { answer, repeated } = await repeats.once(route, pathOf(request), call);
+      if (repeated) reply.header('idempotency-replayed', 'true');
+      learn(request, { answer: answer.body, repeated });
       return send(reply, answer, closing);
+    },
+    errorHandler(error, request, reply) {
+      learn(request, { refusal: problemOfError(error).code });
+      return sendProblem(log, error, request, reply);
+    },
+    // The line is on the disk before the answer leaves: whoever was told of a change finds it in the audit log.
+    async onSend(request) {
+      const { ip: from, params, headers } = request;
+      const { authorization } = headers;
+      await trail.add(route, {
+        ...{ from, authorization, params: (params ?? {}) as Attempt['params'] },
+        ...known.get(request),
+      });
     },
   });
 }
 
-/** Who asks. Throws `RefusedError` (unauthorized, forbidden). */
-function authorize(request: FastifyRequest, role: Operator['role'], operators: ApiDeps['operators']): Operator {
+function callOf(request: FastifyRequest, operator: Operator | undefined): Call {
+  const key = request.headers[IDEMPOTENCY_HEADER];
+  return {
+    params: request.params as Record<string, string>,
+    query: request.query as Record<string, string | number | undefined>,
+    body: request.body,
+    accept: request.headers.accept ?? '',
+    operator,
+    ...(key !== undefined && { idempotencyKey: String(key) }),
+  };
+}
+
+/** Who asks. Throws `RefusedError` (unauthorized). */
+function authenticate(request: FastifyRequest, operators: ApiDeps['operators']): Operator {
   const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (!token) throw new RefusedError('unauthorized', 'Send Authorization: Bearer <operator token>.');
   const operator = operators.authenticate(token, Date.now());
   if ('code' in operator) throw new RefusedError(operator.code, operator.detail);
-  if (includesRole(operator.role, role)) return operator;
+  return operator;
+}
+
+/** Throws `RefusedError` (forbidden). */
+function demand(role: Operator['role'], operator: Operator): void {
+  if (includesRole(operator.role, role)) return;
   throw new RefusedError('forbidden', `This needs the role ${role}; "${operator.name}" is ${operator.role}.`);
 }
 
@@ -171,20 +221,14 @@ function integersOf(query: Route['query']): string[] {
   return Object.keys(properties).filter((name) => properties[name]?.type === 'integer');
 }
 
-function schemaOf({ role, tag, summary, params, query, body, answers }: Route) {
-  const response = Object.entries(answers).map(([status, { description, schema, type }]) => {
-    const content = { [type ?? 'application/json']: { schema: schema ?? { type: 'string' } } };
-    return [status, schema || type ? { description, content } : { description, type: 'null' }];
-  });
+function schemaOf(route: Route) {
+  const { params, query, body } = route;
+  const headers = isRepeatable(route) && { type: 'object', properties: { [IDEMPOTENCY_HEADER]: IDEMPOTENCY_KEY } };
   return {
-    summary,
-    tags: [tag],
-    'x-role': role,
-    security: role === 'anyone' ? [] : [{ operator: [] }],
     ...(params && { params }),
     ...(query && { querystring: query }),
+    ...(headers && { headers }),
     ...(body && { body }),
-    response: Object.fromEntries(response),
   };
 }
 
@@ -197,26 +241,6 @@ function send(reply: FastifyReply, { status = 200, type, body, stream }: Answer,
   return reply.send(openStream(stream, closing));
 }
 
-/** Runs a streaming answer; the stream ends with it, and it is told when the reader has gone. */
-function openStream(stream: NonNullable<Answer['stream']>, closing: AbortSignal): PassThrough {
-  const through = new PassThrough();
-  const gone = new AbortController();
-  through.on('close', () => gone.abort());
-  const signal = AbortSignal.any([closing, gone.signal]);
-  const outlet: Outlet = {
-    signal,
-    async write(text) {
-      if (signal.aborted) throw new Error('the reader has gone');
-      if (!through.write(text)) await once(through, 'drain', { signal });
-    },
-  };
-  stream(outlet).then(
-    () => through.end(),
-    (error) => through.destroy(error),
-  );
-  return through;
-}
-
 function sendProblem(log: Log, error: unknown, request: FastifyRequest, reply: FastifyReply) {
   const problem = problemOfError(error);
   if (problem.status === 500)
@@ -225,7 +249,10 @@ function sendProblem(log: Log, error: unknown, request: FastifyRequest, reply: F
   if (error instanceof Unavailable && error.retryAfterMs !== undefined)
     reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
   // Text, so that no serializer of the route can take anything from it.
-  return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem));
+  return reply
+    .code(problem.status)
+    .type(PROBLEM_TYPE)
+    .send(redact(JSON.stringify(problem)));
 }
 
 function logRequests(app: FastifyInstance, log: Log) {
@@ -237,7 +264,7 @@ function logRequests(app: FastifyInstance, log: Log) {
   });
 }
 
-/** Without the query string, where somebody may have put a secret. */
+/** Without the query string and without tokens, wherever somebody may have put one. */
 function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0]!;
+  return redact(request.url.split('?', 1)[0]!);
 }

@@ -6,6 +6,7 @@ import type { Live, LiveBatch } from '../telemetry/live.ts';
 import type { Quarantine } from '../telemetry/quarantine.ts';
 import { AGGREGATES, type Row, type TelemetryStore } from '../telemetry/store.ts';
 import { DEVICE_PARAMS, deviceOf } from './device-routes.ts';
+import { cutPage, pageOf, paging } from './page.ts';
 import { MAX_ROWS, queryOf } from './query.ts';
 import { type Answer, type Outlet, object, query, type Route, type Schema } from './route.ts';
 import { DURATION_FORMS, TIME_FORMS } from './time.ts';
@@ -23,6 +24,26 @@ export interface TelemetryRouteDeps {
 const FORMATS = ['json', 'ndjson', 'csv'] as const;
 type Format = (typeof FORMATS)[number];
 const TEXT: Schema = { type: 'string', maxLength: 128 };
+const LIVE_EXAMPLE = 'event: reading\ndata: {"device":"meter-7","stream":"power","ts":1760000000000,"power":3.5}\n\n';
+const QUARANTINED: Schema = object(
+  {
+    id: { type: 'integer', description: 'Grows with each.' },
+    device: { type: 'string' },
+    stream: { type: 'string' },
+    epoch: { type: 'string', description: 'Of the frame it came in, as seq.' },
+    seq: { type: 'integer' },
+    receivedAt: { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] },
+    index: { type: 'integer', description: 'Its place in the frame; absent when the store refused it.' },
+    path: { type: 'string', description: 'JSON pointer to what is wrong.', examples: ['/power'] },
+    code: { type: 'string', description: 'The rule it broke; `store`: the store refused it.', examples: ['type'] },
+    message: { type: 'string', examples: ['must be number'] },
+    reading: {
+      description: 'As it was sent; the beginning as a text when it was long.',
+      examples: [{ power: 'much' }],
+    },
+  },
+  ['index'],
+);
 
 export function telemetryRoutes(deps: TelemetryRouteDeps): Route[] {
   return [telemetryRoute(deps), quarantineRoute(deps), liveRoute(deps)];
@@ -38,13 +59,18 @@ function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route 
     params: DEVICE_PARAMS,
     query: {
       ...query({
-        stream: TEXT,
+        stream: { ...TEXT, description: 'Name of the stream.', examples: ['power'] },
         from: { ...TEXT, default: '-1h', description: `First moment: ${TIME_FORMS}.` },
         to: { ...TEXT, default: 'now', description: `End, not included: ${TIME_FORMS}.` },
-        fields: { type: 'string', maxLength: 4096, description: 'Names with commas between; all without it.' },
-        limit: { type: 'integer', minimum: 1, maximum: MAX_ROWS, default: 100 },
+        fields: {
+          type: 'string',
+          maxLength: 4096,
+          examples: ['power,voltage'],
+          description: 'Names with commas between; all without it.',
+        },
+        limit: { type: 'integer', minimum: 1, maximum: MAX_ROWS, default: 100, description: 'Rows at most.' },
         order: { type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'Newest or oldest first.' },
-        every: { ...TEXT, description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
+        every: { ...TEXT, examples: ['5m'], description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
         fn: { type: 'string', enum: [...AGGREGATES], description: 'How to aggregate; mean without it.' },
         format: { type: 'string', enum: [...FORMATS], description: 'Instead of the Accept header.' },
       }),
@@ -52,8 +78,16 @@ function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route 
     },
     answers: {
       200: {
-        description: 'Rows with `ts` in Unix milliseconds. Also as application/x-ndjson and text/csv.',
-        schema: object({ device: TEXT, stream: TEXT, rows: { type: 'array', items: { type: 'object' } } }),
+        description: 'Rows with `ts` in Unix milliseconds; the type by `format` or the Accept header.',
+        texts: {
+          'text/csv': 'ts,power\r\n1760000000000,3.5\r\n',
+          'application/x-ndjson': '{"ts":1760000000000,"power":3.5}\n',
+        },
+        schema: object({
+          device: { ...TEXT, examples: ['meter-7'] },
+          stream: { ...TEXT, examples: ['power'] },
+          rows: { type: 'array', items: { type: 'object', examples: [{ ts: 1_760_000_000_000, power: 3.5 }] } },
+        }),
       },
     },
     async handle({ params: { id = '' }, query: asked, accept }) {
@@ -99,23 +133,24 @@ function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
     tag: 'telemetry',
     summary: 'Readings that were refused, newest first, each with the reason.',
     query: query({
-      device: TEXT,
-      limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100 },
-      before: { type: 'integer', minimum: 0, description: 'Only smaller ids: the last id of the page before.' },
+      device: { ...TEXT, description: 'Only those of this device.', examples: ['meter-7'] },
+      ...paging(),
+      cursor: { ...paging().cursor, pattern: '^\\d{1,15}$', examples: ['41'] },
     }),
     answers: {
       200: {
-        description: 'Refused readings.',
-        schema: object({ readings: { type: 'array', items: { type: 'object' } } }),
+        description: 'A page of refused readings; `next` is absent on the last.',
+        schema: pageOf('readings', QUARANTINED),
       },
     },
-    async handle({ query: { device, limit, before } }) {
+    async handle({ query: { device, limit, cursor } }) {
       const filter = {
-        limit: Number(limit),
+        limit: Number(limit) + 1,
         ...(device !== undefined && { device: String(device) }),
-        ...(before !== undefined && { before: Number(before) }),
+        ...(cursor !== undefined && { before: Number(cursor) }),
       };
-      return { body: { readings: await quarantine.list(filter) } };
+      const { items, next } = cutPage(await quarantine.list(filter), Number(limit), ({ id }) => id);
+      return { body: { readings: items, ...next } };
     },
   };
 }
@@ -127,10 +162,13 @@ function liveRoute({ live, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Rout
     role: 'viewer',
     tag: 'telemetry',
     summary: 'Readings as they become durable, and what happens to devices and commands, as server-sent events.',
-    query: query({ device: TEXT, stream: TEXT }),
+    query: query({
+      device: { ...TEXT, description: 'Only of this device.', examples: ['meter-7'] },
+      stream: { ...TEXT, description: 'Only readings of this stream.', examples: ['power'] },
+    }),
     answers: {
       200: {
-        type: 'text/event-stream',
+        texts: { 'text/event-stream': LIVE_EXAMPLE },
         description:
           'Events `reading` with {device, stream, ts, …fields}; `presence` with {device, state, since, reason}; `command` with ' +
           'the command; and `merged` with {count}: so many were left out because this reader was slow. Who asks for one ' +

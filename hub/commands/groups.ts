@@ -102,7 +102,9 @@ export function createGroups(deps: GroupsDeps): Groups {
     get: shown,
     list: ({ limit, before }) => {
       const rows = newestFirst(table);
-      const from = before === undefined ? 0 : rows.findIndex(({ id }) => id === before) + 1;
+      const last = rows.findIndex(({ id }) => id === before);
+      // A group that is gone tells no place: an empty page ends the walk, the first one would begin it again.
+      const from = before === undefined ? 0 : last === -1 ? rows.length : last + 1;
       const groups = rows.slice(from, from + limit).map(({ id }) => existing(id));
       return from + limit < rows.length ? { groups, next: groups.at(-1)!.id } : { groups };
     },

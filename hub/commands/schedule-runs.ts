@@ -12,14 +12,15 @@ export interface Runs {
   resume(schedules: Table<ScheduleRow>): Promise<number>;
   /** Of a series. */
   last(series: string): RunRow | undefined;
-  newest(series: string, limit: number): RunRow[];
+  /** `before`: only those that are older than this run; none when it is forgotten. */
+  newest(series: string, limit: number, before?: string): RunRow[];
   prune(): Promise<number>;
 }
 
 const KEPT = 1_000;
 const KEPT_MS = 30 * 86_400_000;
 
-export function createRuns({ runs, commands, groups, now }: SchedulesDeps & { now(): number }): Runs {
+export function createRuns({ runs, commands, groups, audit, now }: SchedulesDeps & { now(): number }): Runs {
   /** The newest first, by the series they belong to. */
   const bySeries = new Map<string, string[]>();
   const seriesOf = (id: string) => id.slice(0, id.lastIndexOf('-'));
@@ -62,13 +63,24 @@ export function createRuns({ runs, commands, groups, now }: SchedulesDeps & { no
     return run;
   }
 
+  /** Told before it is written: after a crash between the two it is told once more rather than never. */
+  async function settle(run: RunRow): Promise<RunRow> {
+    const { schedule, manual, state, command, group, error } = run;
+    const result = state === 'sent' ? 'ok' : (error?.code ?? state);
+    const what = command === undefined ? (group === undefined ? [] : [`group ${group}`]) : [`command ${command}`];
+    const detail = [new Date(run.at).toISOString(), ...what].join(' ');
+    // What an operator runs by hand is in the log by the request.
+    if (!manual) audit?.({ actor: `schedule:${schedule}`, action: 'schedule.run', target: schedule, result, detail });
+    return write(run);
+  }
+
   /** The outcome of a run that was written down as due. */
   async function finish(schedule: ScheduleRow | undefined, run: RunRow): Promise<RunRow> {
-    if (commands.get(run.id)) return write({ ...run, state: 'sent', command: run.id });
-    if (groups.get(run.id)) return write({ ...run, state: 'sent', group: run.id });
+    if (commands.get(run.id)) return settle({ ...run, state: 'sent', command: run.id });
+    if (groups.get(run.id)) return settle({ ...run, state: 'sent', group: run.id });
     const tooLate = run.at <= now() - GRACE_MS && schedule?.missed === 'skip';
-    if (!schedule || tooLate || run.manual) return write({ ...run, state: 'interrupted' });
-    return write(await send(schedule, run, `schedule:${schedule.id}`));
+    if (!schedule || tooLate || run.manual) return settle({ ...run, state: 'interrupted' });
+    return settle(await send(schedule, run, `schedule:${schedule.id}`));
   }
 
   return {
@@ -84,7 +96,7 @@ export function createRuns({ runs, commands, groups, now }: SchedulesDeps & { no
         throw error;
       }
       // Written down before, and then the database failed: the same id makes it the same command.
-      await write(await send(schedule, known?.value ?? run, `schedule:${schedule.id}`));
+      await settle(await send(schedule, known?.value ?? run, `schedule:${schedule.id}`));
       return true;
     },
     async runNow(schedule, actor) {
@@ -104,10 +116,12 @@ export function createRuns({ runs, commands, groups, now }: SchedulesDeps & { no
       return ran;
     },
     last: (series) => runs.get(idsOf(series)[0] ?? '')?.value,
-    newest: (series, limit) =>
-      idsOf(series)
-        .slice(0, limit)
-        .map((id) => runs.get(id)!.value),
+    newest(series, limit, before) {
+      const ids = idsOf(series);
+      const last = ids.indexOf(before ?? '');
+      const from = before === undefined ? 0 : last === -1 ? ids.length : last + 1;
+      return ids.slice(from, from + limit).map((id) => runs.get(id)!.value);
+    },
     async prune() {
       const before = now() - KEPT_MS;
       let dropped = 0;

@@ -26,8 +26,8 @@ export interface Schedules {
   get(id: string): Schedule | undefined;
   /** In the order of their names. */
   list(): Schedule[];
-  /** The newest runs first. Throws `RefusedError` (not-found). */
-  runs(id: string, limit: number): RunRow[];
+  /** The newest runs first, or those before that run. Throws `RefusedError` (not-found). */
+  runs(id: string, limit: number, before?: string): RunRow[];
   /**
    * Changes what is named; `enabled` pauses and resumes. Times before a change of the timetable, or during a pause, are
    * not missed but gone. Throws as `add`, and (not-found).
@@ -49,6 +49,8 @@ export interface SchedulesDeps {
   commands: Pick<Commands, 'send' | 'get' | 'check'>;
   groups: Pick<Groups, 'start' | 'get'>;
   deviceExists(id: string): boolean;
+  /** Told of each scheduled run and what came of it, for the audit log. */
+  audit?(entry: { actor: string; action: string; target: string; result: string; detail: string }): void;
   /** Throws `RefusedError` (invalid). */
   readCron(expression: string, timeZone: string): CronFields;
   now?(): number;
@@ -166,7 +168,7 @@ export function createSchedules(deps: SchedulesDeps): Schedules {
       return row && shown(row);
     },
     list: () => [...table.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).map(shown),
-    runs: (id, limit) => runs.newest(existing(id).value.series, limit),
+    runs: (id, limit, before) => runs.newest(existing(id).value.series, limit, before),
     change: (id, change) => edit(id, change),
     async remove(id) {
       existing(id);

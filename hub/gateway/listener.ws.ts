@@ -11,6 +11,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { REFUSALS, type Refusal } from '../kit/errors.ts';
+import { redact } from '../kit/redact.ts';
 import { type Admission, DEVICE_PATH, SUBPROTOCOL } from './admission.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -84,7 +85,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     }
     const quarrel = quarrelAbout(verdict.device);
     if (quarrel) return refuseUpgrade(socket, quarrel);
-    sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict.device, socket as Socket));
+    sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict, socket as Socket));
   });
 
   /** Who has to wait because two clients take one device from each other: the one inside stays inside. */
@@ -98,10 +99,10 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     return { code: 'takeover', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
   }
 
-  function welcome(ws: WebSocket, device: string, socket: Socket): void {
+  function welcome(ws: WebSocket, { device, keyId }: { device: string; keyId: string }, socket: Socket): void {
     ws.on('error', (error) => log.debug({ device, error: error.message }, 'a socket failed'));
     const connection = new WsConnection(ws, socket, links.size % HEARTBEAT_GROUPS);
-    const session = sessions.open(device, connection, Date.now());
+    const session = sessions.open(device, connection, Date.now(), keyId);
     const spend = budget(ws);
     links.set(connection, session);
     log.debug({ device, session: session.id, address: connection.address }, 'a device connected');
@@ -176,7 +177,7 @@ const notFound = (url: string): Refusal => ({
 /** An RFC 9457 answer to a request that does not become a WebSocket. */
 function problemOf({ code, detail, retryAfterSeconds }: Refusal & { retryAfterSeconds?: number }) {
   const { status, title } = REFUSALS[code];
-  const body = `${JSON.stringify({ type: 'about:blank', title, status, code, detail })}\n`;
+  const body = `${redact(JSON.stringify({ type: 'about:blank', title, status, code, detail }))}\n`;
   const headers: Record<string, string> = {
     'Content-Type': 'application/problem+json',
     'Content-Length': String(Buffer.byteLength(body)),

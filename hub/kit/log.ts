@@ -1,6 +1,7 @@
 /** The hub's log: pino, for a person on a terminal and as JSON elsewhere. */
 import { type Logger, pino } from 'pino';
 import { build as pretty } from 'pino-pretty';
+import { redact } from './redact.ts';
 
 export type Log = Logger;
 
@@ -15,7 +16,8 @@ export interface LogOptions {
  */
 export function createLog({ level, format }: LogOptions): Log {
   const isPretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY === true);
-  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const hooks = { streamWrite: redact };
+  const options = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks };
   if (!isPretty) return pino(options, pino.destination({ dest: 2, sync: true }));
   return pino(
     options,

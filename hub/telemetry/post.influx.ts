@@ -43,6 +43,7 @@ export function createPost(options: PostOptions): Post {
   const base = url.pathname.replace(/\/$/, '');
   const target = new URLSearchParams({ db: options.database, rp: options.retentionPolicy, precision: 'u' });
   const headers = { 'user-agent': 'telemetry-hub', ...authorization(options) };
+  const discreet = withoutSecrets(options);
   const closing = new AbortController();
 
   function send(method: string, path: string, body?: Buffer): Promise<HttpAnswer> {
@@ -52,7 +53,7 @@ export function createPost(options: PostOptions): Post {
     const outgoing = request(
       new URL(base + path, url.origin),
       { method, agent, signal, headers: { ...headers, ...encoding } },
-      (response) => readAnswer(response).then(resolve, reject),
+      (response) => readAnswer(response).then((answer) => resolve({ ...answer, body: discreet(answer.body) }), reject),
     );
     outgoing.on('error', reject).end(body);
     return promise.catch((cause: Error) => {
@@ -77,6 +78,16 @@ export function authorization({ token, username, password = '' }: Partial<PostOp
   if (token !== undefined) return { authorization: `Token ${token}` };
   if (username === undefined) return {};
   return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
+}
+
+/**
+ * Takes the hub's credentials out of what a server says: it is logged and shown, and some servers and proxies repeat what
+ * they were sent.
+ */
+export function withoutSecrets(options: Partial<PostOptions>): (words: string) => string {
+  const header = authorization(options).authorization?.split(' ')[1];
+  const secrets = [header, options.token, options.password].filter((secret) => secret !== undefined && secret !== '');
+  return (words) => (secrets as string[]).reduce((text, secret) => text.replaceAll(secret, '***'), words);
 }
 
 async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {

@@ -5,7 +5,7 @@ import { Unavailable } from '../kit/errors.ts';
 import { classify, type Verdict } from './influx-answer.ts';
 import { type InfluxRow, mergeRows, type Select, selectOf } from './influxql.ts';
 import { createLineEncoder, type EncodedBatch } from './line-protocol.ts';
-import { authorization, createPost, type PostOptions } from './post.influx.ts';
+import { authorization, createPost, type PostOptions, withoutSecrets } from './post.influx.ts';
 import type { Row, TelemetryStore } from './store.ts';
 
 export interface InfluxOptions extends PostOptions {
@@ -151,8 +151,9 @@ async function ensureDatabase(client: InfluxDB, options: InfluxOptions): Promise
     await client.createRetentionPolicy(retentionPolicy, { database, duration, replication: 1, isDefault });
     log.info({ database, retentionPolicy, retentionDays }, 'made the retention policy in InfluxDB');
   } catch (error) {
-    if (!wasAnswered(error as Error)) throw unanswered(error as Error);
-    log.warn({ database, retentionPolicy, error: (error as Error).message }, 'could not make the database in InfluxDB');
+    if (!wasAnswered(error as Error)) throw unanswered(error as Error, options);
+    const words = withoutSecrets(options)((error as Error).message);
+    log.warn({ database, retentionPolicy, error: words }, 'could not make the database in InfluxDB');
   }
 }
 
@@ -167,10 +168,10 @@ async function ask(
   try {
     answer = await client.queryRaw(text, { precision: 'u', retentionPolicy, placeholders });
   } catch (error) {
-    throw unanswered(error as Error);
+    throw unanswered(error as Error, options);
   }
   const result = answer.results[0];
-  if (result?.error) throw new Unavailable(`InfluxDB: ${result.error}`, { stalled: true });
+  if (result?.error) throw new Unavailable(`InfluxDB: ${withoutSecrets(options)(result.error)}`, { stalled: true });
   return (result?.series?.[0]?.values ?? []) as unknown as InfluxRow[];
 }
 
@@ -180,7 +181,9 @@ function wasAnswered(error: Error): boolean {
 }
 
 /** An answer is no cause to keep: the package ties the request to it, whose headers hold the credentials. */
-function unanswered(error: Error): Unavailable {
+function unanswered(error: Error, options: InfluxOptions): Unavailable {
   const stalled = wasAnswered(error);
-  return new Unavailable(`InfluxDB: ${error.message.trim()}`, { stalled, ...(!stalled && { cause: error }) });
+  const words = withoutSecrets(options)(error.message);
+  const keepsCause = !stalled && words === error.message;
+  return new Unavailable(`InfluxDB: ${words.trim()}`, { stalled, ...(keepsCause && { cause: error }) });
 }

@@ -156,13 +156,8 @@ describe('a device that answers', () => {
     expect(await other.next()).toMatchObject({ type: 'error', code: 'unknown-command' });
     expect(await look(command)).toMatchObject({ state: 'queued' });
     await expect
-      .poll(() =>
-        hub
-          .log()
-          .split('\n')
-          .find((line) => line.includes(command.id) && line.includes('of another')),
-      )
-      .toContain(`"actor":"device:${id}","action":"command.result"`);
+      .poll(() => hub.call('GET', `/v1/audit?target=${command.id}`))
+      .toMatchObject({ entries: [{ actor: `device:${id}`, action: 'command.result', result: 'unknown-command' }] });
   });
 });
 
@@ -224,7 +219,7 @@ describe('operators', () => {
     const ids = [];
     for (let i = 0; i < 3; i++) ids.unshift((await send()).id);
     const first = await hub.call<{ commands: Command[]; next: string }>('GET', `/v1/devices/${id}/commands?limit=2`);
-    const rest = await hub.call<{ commands: Command[] }>('GET', `/v1/commands?device=${id}&before=${first.next}`);
+    const rest = await hub.call<{ commands: Command[] }>('GET', `/v1/commands?device=${id}&cursor=${first.next}`);
     expect([...first.commands, ...rest.commands].map((command) => command.id)).toEqual(ids);
     expect(await hub.call('GET', `/v1/commands?device=${id}&state=sent`)).toEqual({ commands: [] });
     const headers = { authorization: `Bearer ${hub.adminToken}` };

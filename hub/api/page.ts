@@ -1,0 +1,29 @@
+/** The words of paging, the same wherever a list grows: `limit` and `cursor` in the query, `next` in the answer. */
+import { object, type Schema } from './route.ts';
+
+/** The two parameters of a list that comes in pages; `limit` is `fallback` when it is not said. */
+export function paging(fallback = 100): Record<'limit' | 'cursor', Schema> {
+  return {
+    limit: { type: 'integer', minimum: 1, maximum: 1000, default: fallback, description: 'How many at most.' },
+    cursor: {
+      type: 'string',
+      maxLength: 256,
+      description: 'Where to go on: the `next` of the page before.',
+      examples: ['1760000000000.01K7M1'],
+    },
+  };
+}
+
+/** The schema of a page: its items under their name, and `next`, which is absent on the last. */
+export function pageOf(name: string, item: Schema): Schema {
+  const next = { type: 'string', description: 'The `cursor` of the next page; absent on the last.' };
+  return object({ [name]: { type: 'array', items: item }, next }, ['next']);
+}
+
+/** Cuts a page out of items that were asked for with one more than `limit`, which tells whether there is another. */
+export function cutPage<T>(items: T[], limit: number, cursorOf: (last: T) => string | number) {
+  const page = items.slice(0, limit);
+  return items.length > limit
+    ? { items: page, next: { next: String(cursorOf(page.at(-1)!)) } }
+    : { items: page, next: {} };
+}

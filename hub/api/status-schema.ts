@@ -1,0 +1,68 @@
+/** The schema of what the hub says of itself. */
+import { object, type Schema } from './route.ts';
+
+const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
+const COUNT: Schema = { type: 'integer', minimum: 0 };
+const MS: Schema = { type: 'number', minimum: 0 };
+
+const CURSOR = object({ offset: COUNT, lagFrames: COUNT, lagMs: MS });
+
+/** More may be added, so what is not named here is allowed. */
+export const STATUS: Schema = {
+  ...object({
+    version: { type: 'string', examples: ['1.0.0'] },
+    node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
+    startedAt: TIME,
+    uptimeMs: MS,
+    ready: { type: 'boolean', description: 'Whether devices may connect.' },
+    devices: {
+      ...object({ known: COUNT, online: COUNT, silent: COUNT, offline: COUNT }),
+      description: 'All; connected and heard; connected and quiet for too long; not connected.',
+    },
+    readings: {
+      ...object({ accepted: COUNT, rejected: COUNT, perSecond: { type: 'number', minimum: 0 } }),
+      description: 'Since the hub started; perSecond is of the last seconds.',
+    },
+    frames: object({ received: COUNT, duplicate: COUNT, skipped: COUNT }),
+    journal: {
+      ...object({
+        bytes: COUNT,
+        limitBytes: COUNT,
+        segments: COUNT,
+        first: COUNT,
+        next: COUNT,
+        cursors: {
+          type: 'object',
+          additionalProperties: CURSOR,
+          examples: [{ store: { offset: 41, lagFrames: 0, lagMs: 0 } }],
+        },
+        failing: { type: 'boolean', description: 'It cannot be written, so nothing is acknowledged.' },
+        damage: { type: 'array', examples: [[]], description: 'What was found broken at the start.' },
+      }),
+      additionalProperties: true,
+    },
+    sinks: {
+      type: 'array',
+      items: {
+        ...object(
+          {
+            name: { type: 'string', examples: ['sqlite'] },
+            state: { type: 'string', examples: ['ok'] },
+            written: COUNT,
+            refused: COUNT,
+            lagFrames: COUNT,
+            lagMs: MS,
+            lastError: { type: 'string' },
+          },
+          ['lastError'],
+        ),
+        additionalProperties: true,
+      },
+    },
+    quarantine: {
+      ...object({ readings: COUNT, dropped: COUNT }),
+      description: 'Refused readings kept; and those forgotten.',
+    },
+  }),
+  additionalProperties: true,
+};
