@@ -4,6 +4,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Catalog, loadCatalog, loadUplinkChecks } from '../schemas/index.ts';
 import { createApi } from './api/server.http.ts';
+import { createSqliteAudit } from './audit/audit.sqlite.ts';
+import { createDamper } from './audit/damper.ts';
 import { openBackplane } from './backplane/backplane.sqlite.ts';
 import type { Command } from './commands/command.ts';
 import { createCommands } from './commands/commands.ts';
@@ -22,7 +24,7 @@ import { type RefusalCode, Unavailable, UserError } from './kit/errors.ts';
 import type { Log } from './kit/log.ts';
 import { createMetrics } from './kit/metrics.ts';
 import { createStack, type Stack } from './kit/stack.ts';
-import { ensureAdmin } from './operators/admin-token.file.ts';
+import { ensureAdmin, keepAdminToken } from './operators/admin-token.file.ts';
 import { createOperators, type OperatorRow } from './operators/operators.ts';
 import { createStatusReporter } from './status.ts';
 import { nodeFiles } from './telemetry/files.node.ts';
@@ -50,6 +52,7 @@ export interface Hub {
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
+const TOKEN_WATCH_MS = 250;
 /** How the drain time is shared: acks for what was taken, goodbyes to the devices, sinks; the rest is for files. */
 const SHARES = { acks: 0.3, goodbyes: 0.1, sinks: 0.4 };
 
@@ -97,12 +100,26 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
   });
   stack.push('presence', () => presence.close());
   const operators = createOperators(backplane.table<OperatorRow>('operators'));
-  await ensureAdmin(operators, within('admin.token'));
+  const madeAdmin = await ensureAdmin(operators, within('admin.token'));
+  const audit = await createSqliteAudit({
+    file: within('audit.db'),
+    onTrouble: (error, lost) =>
+      log.error({ err: error, lost }, 'the audit log could not be written; it is tried again'),
+  });
+  stack.push('audit', () => audit.close());
+  if (madeAdmin)
+    await audit.record({
+      actor: 'hub',
+      action: 'operator.token',
+      target: 'admin',
+      result: 'ok',
+      detail: 'its token is in admin.token',
+    });
   const commands = createCommands({
     table: backplane.table<Command>('commands'),
     types: catalog.commands,
     deviceExists: (id) => devices.get(id) !== undefined,
-    audit: (entry) => log.warn(entry, 'a device answered the command of another; refused'),
+    audit: audit.record,
     onError: (error) => log.error({ err: error }, 'a change of a command could not be stored; it is tried again'),
   });
   stack.push('commands', async () => commands.close());
@@ -120,6 +137,7 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     commands,
     groups,
     deviceExists: (id) => devices.get(id) !== undefined,
+    audit: audit.record,
     readCron,
   });
 
@@ -159,13 +177,23 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     journal,
     commands,
     observeAck: metrics.observeAckLatency,
-    onOpen: presence.opened,
+    onOpen(session) {
+      presence.opened(session);
+      devices
+        .used(session.device, session.keyId)
+        .catch((error) => log.error({ device: session.device, err: error }, 'its former token could not be ended'));
+    },
     onEnd: presence.ended,
     storeProgress: () => {
       const { cursors, next } = journal.status(Date.now());
       return { stored: cursors[store.name]?.offset ?? 0, next };
     },
   });
+  const leaveExpired = () => {
+    for (const { device, keyId } of devices.expired(Date.now())) {
+      if (sessions.get(device)?.keyId === keyId) sessions.close(device, 'token-invalid', 'its token has expired');
+    }
+  };
   journal.onCommit((frames) => {
     live.update(frames);
     for (const { device, receivedAt, readings } of frames) {
@@ -174,13 +202,17 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     }
     // A flood of readings starves timers; it drives the deadlines of commands itself.
     commands.sweep();
+    leaveExpired();
   });
+  // A job's second is too long: an expired token shall have no socket after one.
+  const tokenWatch = setInterval(leaveExpired, TOKEN_WATCH_MS);
+  stack.push('token watch', async () => clearInterval(tokenWatch));
   commands.onChange((command) =>
     live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
   );
   presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
   devices.onChange((id, device) => {
-    const reason = reasonToLeave(device);
+    const reason = reasonToLeave(device, sessions.get(id)?.keyId);
     if (reason) sessions.close(id, reason, 'an operator changed the device');
     if (!device) for (const part of [live, journal, presence]) part.forget(id);
     if (!device) commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
@@ -191,6 +223,11 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     [
       { name: 'run schedules', at: '* * * * * *', run: () => schedules.tick() },
       { name: 'expire commands', at: '*/10 * * * * *', run: async () => commands.sweep() },
+      {
+        name: 'expire tokens',
+        at: '* * * * *',
+        run: async () => (await devices.forgetExpired(Date.now())) + (await operators.forgetExpired(Date.now())),
+      },
       { name: 'forget old runs', at: '23 * * * *', run: () => schedules.prune() },
       { name: 'forget old groups', at: '29 * * * *', run: () => groups.prune(Date.now()) },
       { name: 'sweep the journal', at: '* * * * *', run: () => journal.sweep(Date.now()) },
@@ -232,6 +269,9 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
         schedules,
         jobs: jobs.list,
         operators,
+        pushToken: (id, token) => sessions.get(id)?.push({ type: 'token', token }) ?? false,
+        keepOperatorToken: (name, token) => keepAdminToken(within('admin.token'), name, token),
+        audit,
         catalog,
         store,
         live,
@@ -247,8 +287,15 @@ async function build(config: Config, { dataDir, log, version }: HubOptions, stac
     ),
   );
   stack.push('operator API', () => http.close());
+  const recordStranger = createDamper(audit.record);
   const admission = createAdmission(
-    { authenticate: devices.authenticate },
+    {
+      authenticate: devices.authenticate,
+      onFailure(from, { code, detail }, keyId = '') {
+        const target = keyId && `key ${keyId}`;
+        void recordStranger({ actor: 'unknown', action: 'device.connect', target, result: code, from, detail });
+      },
+    },
     { ...limits, maxConnections: limits.connections, origins: gateway.origins },
   );
   const tls = gateway.tls.enabled ? { tls: await certificateOf(config, within('tls'), log) } : {};
@@ -298,10 +345,10 @@ async function certificateOf({ gateway: { tls } }: Config, dir: string, log: Log
 }
 
 /** Why a device may not stay connected after an operator changed it. */
-function reasonToLeave(device: Device | undefined): RefusalCode | undefined {
+function reasonToLeave(device: Device | undefined, keyId = ''): RefusalCode | undefined {
   if (!device) return 'device-removed';
   if (!device.enabled) return 'device-disabled';
-  return device.tokens.length === 0 ? 'token-invalid' : undefined;
+  return device.tokens.some((token) => token.keyId === keyId) ? undefined : 'token-invalid';
 }
 
 /** What the machine refuses is for a person to mend: a folder, a file, an address. Anything else is a bug, and stays one. */

@@ -1,4 +1,5 @@
 /** Decides at the HTTP upgrade, before a WebSocket exists, whether a device may come in. */
+import { keyIdOf } from '../devices/token.ts';
 import type { Refusal, RefusalCode } from '../kit/errors.ts';
 
 export const SUBPROTOCOL = 'telemetry-hub.v1';
@@ -18,20 +19,22 @@ export interface Knock {
 
 export interface Admission {
   /**
-   * The id of the device that may come in, or why not (and in how many seconds to try again). `connections`: sockets
-   * open now. `now`: Unix ms.
+   * The id of the device that may come in and the public part of its token, or why not (and in how many seconds to try
+   * again). `connections`: sockets open now. `now`: Unix ms.
    */
   admit(
     knock: Knock,
     connections: number,
     now: number,
-  ): { device: string } | (Refusal & { retryAfterSeconds?: number });
+  ): { device: string; keyId: string } | (Refusal & { retryAfterSeconds?: number });
   /** From now on everybody is sent away. */
   drain(): void;
 }
 
 export interface AdmissionDeps {
   authenticate(token: string, now: number): { id: string } | Refusal;
+  /** Told of each failed token: from where, why, and its public part when it has the shape of one. */
+  onFailure?(address: string, refusal: Refusal, keyId: string | undefined): void;
 }
 
 export interface AdmissionOptions {
@@ -65,7 +68,8 @@ export function createAdmission(deps: AdmissionDeps, options: AdmissionOptions):
     const token = tokenOf(knock.authorization, offered);
     if (token === undefined) return refuse('token-missing', 'send Authorization: Bearer <token>');
     const device = deps.authenticate(token, now);
-    if ('id' in device) return { device: device.id };
+    if ('id' in device) return { device: device.id, keyId: keyIdOf('device', token) ?? '' };
+    deps.onFailure?.(knock.address, device, keyIdOf('device', token));
     const waitMs = countFailure(knock.address, now);
     return waitMs > 0 ? refuse('too-many-attempts', 'wait before the next one', Math.ceil(waitMs / 1000)) : device;
   }

@@ -1,5 +1,5 @@
 /** The quarantine in a SQLite file; beyond its limit the oldest readings go, and are counted. */
-import { type Cell, type Column, openDatabase, type Step } from './database.sqlite.ts';
+import { type Cell, type Column, openDatabase, type Step } from '../kit/database.sqlite.ts';
 import {
   countOfRejected,
   entriesOfFrames,

@@ -1,7 +1,7 @@
 /** The telemetry store embedded in the hub: a SQLite file with one table for each stream, keyed by device and time. */
 import type { Stream } from '../../schemas/index.ts';
 import type { Field } from '../../schemas/stream.ts';
-import { type Column, type Database, type DatabaseOptions, openDatabase, type Step } from './database.sqlite.ts';
+import { type Column, type Database, type DatabaseOptions, openDatabase, type Step } from '../kit/database.sqlite.ts';
 import type { Frame, Reading, Value } from './reading.ts';
 import { bySeries, misfit } from './series.ts';
 import { columnsOf, definitionOf, micros, nextDeviceOf, pruneOf, rowOf, selectOf, type Table, tableOf } from './sql.ts';

@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
+import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
 import { createCommands } from '../../hub/commands/commands.ts';
 import { createGroups } from '../../hub/commands/groups.ts';
@@ -110,6 +111,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     deviceExists: (id) => devices.get(id) !== undefined,
     readCron,
   });
+  const audit = await createSqliteAudit({ file: join(dataDir, 'audit.db') });
   const live = createLive();
   const store = fakeStore();
   const logged: string[] = [];
@@ -138,6 +140,9 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     schedules,
     jobs: () => [],
     operators,
+    pushToken: () => false,
+    keepOperatorToken: async () => {},
+    audit,
     live,
     store,
     metrics,
@@ -181,6 +186,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
 
   async function close() {
     await api.close();
+    await audit.close();
     groups.close();
     await presence.close();
     await devices.close();
@@ -190,6 +196,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
 
   return {
     api,
+    audit,
     call,
     close,
     commands,

@@ -1,6 +1,6 @@
 /** A SQLite database on a thread of its own, so that neither its disk nor its questions hold up the event loop. */
 import { Worker } from 'node:worker_threads';
-import { Unavailable } from '../kit/errors.ts';
+import { Unavailable } from './errors.ts';
 
 export type Cell = string | number | null;
 
