@@ -24,6 +24,8 @@ export class Link {
   readonly #connect: Connect;
   readonly #events: LinkEvents;
   readonly #random: () => number;
+  /** The token of the present connection, or of the last one. */
+  #shown: string;
   #state: DeviceState = 'stopped';
   #connection: Connection | undefined;
   /** Attempts since a connection was last of use. */
@@ -35,6 +37,7 @@ export class Link {
   constructor(connect: Connect, token: string, events: LinkEvents, random: () => number) {
     this.#connect = connect;
     this.token = token;
+    this.#shown = token;
     this.#events = events;
     this.#random = random;
   }
@@ -92,6 +95,7 @@ export class Link {
       },
       closed: (why) => current() && this.#ended(why),
     });
+    this.#shown = this.token;
     this.#connection = connection;
     this.#expectLife(GREETING_MS);
   }
@@ -104,7 +108,9 @@ export class Link {
   #ended(why: Closed): void {
     this.#letGo();
     const detail = why.reason || `close code ${why.code}`;
-    if (mustStayAway(why)) return this.#become('refused', detail);
+    // A token that has ended is no reason to stay away for a device that was given the next one.
+    const hasNext = this.token !== this.#shown && isAboutToken(why);
+    if (mustStayAway(why) && !hasNext) return this.#become('refused', detail);
     const jitterMs = this.#random() * Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#attempt++);
     this.#reconnect = setTimeout(() => this.#dial(), (why.retryAfterMs ?? 0) + jitterMs);
     this.#become('waiting', detail);
@@ -138,6 +144,11 @@ export class Link {
     this.#state = state;
     this.#events.changed(state, detail);
   }
+}
+
+/** 4502, or HTTP 401: the token is unknown, revoked or expired. */
+function isAboutToken({ code, status }: Closed): boolean {
+  return code === 4502 || status === 401;
 }
 
 /** 4500–4999: something must change first. 1002, 1003, 1007, 1009 and HTTP 4xx: we are wrong, and would be again. */

@@ -88,7 +88,7 @@ class Device:
         """Connects again and again until everything is measured and acknowledged, or the hub says to stay away."""
         tls = ssl.create_default_context(cafile=self.args.cafile) if self.args.url.startswith("wss:") else None
         while self.busy:
-            self.wait = 0
+            self.wait, shown = 0, self.token
             try:
                 async with websockets.connect(self.args.url, ssl=tls, subprotocols=["telemetry-hub.v1"],
                                               extra_headers={"Authorization": "Bearer " + self.token}) as socket:
@@ -96,7 +96,9 @@ class Device:
             except (OSError, websockets.WebSocketException) as error:
                 self.socket = None
                 print("disconnected:", error, flush=True)
-                if getattr(error, "status_code", 0) in (400, 401, 403, 426) or 4500 <= getattr(error, "code", 0) <= 4999:
+                status, code = getattr(error, "status_code", 0), getattr(error, "code", 0)
+                has_next = self.token != shown and (status == 401 or code == 4502)  # the token ended; the next one is here
+                if (status in (400, 401, 403, 426) or 4500 <= code <= 4999) and not has_next:
                     raise SystemExit("the hub said to stay away")
                 self.wait = max(self.wait, float(getattr(error, "headers", {}).get("Retry-After", 0)))
                 await asyncio.sleep(self.wait + random.uniform(0, min(30, 0.25 * 2 ** self.attempt)))  # full jitter

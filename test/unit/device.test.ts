@@ -394,6 +394,20 @@ describe('other frames', () => {
     expect(lines.map(({ token }) => token)).toEqual(['first', 'second']);
   });
 
+  it.each([{ code: 4502 }, { status: 401 }])(
+    'comes back with the next token after %o of the one before',
+    async (why) => {
+      const { line } = startOnline();
+      line.say({ type: 'token', token: 'second' });
+      line.end(why);
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(lines.map(({ token }) => token)).toEqual(['first', 'second']);
+      latest().end(why);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(lines).toHaveLength(2);
+    },
+  );
+
   it('passes over what it does not know', () => {
     const { device, line } = startOnline();
     line.sayText('{"type":"poem","text":"…"}');
