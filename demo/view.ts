@@ -1,6 +1,8 @@
 /** What the demo shows: one frame of the terminal, and the summary at the end. */
 import Table from 'cli-table3';
-import pc from 'picocolors';
+import picocolors from 'picocolors';
+
+const pc = picocolors.createColors(process.stdout.isTTY === true && picocolors.isColorSupported);
 
 /** The parts of the hub's status that the demo shows. */
 export interface DemoStatus {
