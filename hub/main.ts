@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { SchemaError } from '../schemas/index.ts';
+import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
 import { startHub } from './hub.ts';
@@ -52,8 +52,11 @@ configCommand
   .description('say whether the configuration can be used (exit 0), or list every mistake (exit 78)')
   .option(...configFlag)
   .action((flags: ConfigFlags) => {
-    const { file } = readConfig(flags);
-    process.stdout.write(`${file ?? 'The defaults'}: no mistakes.\n`);
+    const { config, file } = readConfig(flags);
+    const { streams, commands } = loadCatalog(config.schemas.dir);
+    process.stdout.write(
+      `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
+    );
   });
 
 configCommand
