@@ -53,10 +53,10 @@ export class FrameTemplate {
     this.#tsAt = [...text.matchAll(new RegExp(TS_MARK, 'g'))].map(({ index }) => index + TS_MARK.length);
   }
 
-  /** Puts the frame into `target` with its own number and times; returns where the next one goes. */
-  write(target: Buffer, at: number, seq: number, ts: number): number {
-    target.set(this.#wire, at);
-    const payloadAt = at + this.#maskAt;
+  /** Fills `target`, a buffer of `bytes`, with the frame of this number and time. */
+  write(target: Buffer, seq: number, ts: number): void {
+    target.set(this.#wire);
+    const payloadAt = this.#maskAt;
     writeDigits(target, payloadAt, this.#seqAt, SEQ_DIGITS, seq, SPACE);
     for (let index = 0; index < this.#tsAt.length; index++) {
       const time = ts + index;
@@ -66,7 +66,6 @@ export class FrameTemplate {
       writeDigits(target, payloadAt, digitsAt, TS_DIGITS - 6, high, ZERO);
       writeDigits(target, payloadAt, digitsAt + TS_DIGITS - 6, 6, time - high * 1e6, ZERO);
     }
-    return at + this.bytes;
   }
 }
 

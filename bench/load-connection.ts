@@ -25,8 +25,6 @@ export interface Traffic {
   acks: number;
   /** Called when a server says something else than ack: the figures would be worth nothing. */
   onTrouble(what: string): void;
-  /** Called after each chunk that brought acks. */
-  onAcked(connection: LoadConnection): void;
 }
 
 /** Frames of one length that differ in their values, made once. */
@@ -57,20 +55,17 @@ export class LoadConnection {
     return this.sent - this.acked;
   }
 
-  /** Writes so many frames in one piece. */
-  send(frames: number): void {
-    const { templates, readingsPerFrame } = this.#traffic;
-    const now = performance.now();
-    if (this.sent + frames > MAX_SEQ) return this.#traffic.onTrouble('a run this long needs wider frame numbers');
-    const piece = Buffer.allocUnsafe(frames * templates[0]!.bytes);
-    let at = 0;
-    for (let count = 0; count < frames; count++) {
-      const seq = ++this.sent;
-      this.#sentAt[seq % RING] = now;
-      at = templates[seq % VARIANTS]!.write(piece, at, seq, this.#ts);
-      this.#ts += readingsPerFrame;
-    }
-    this.#socket.write(piece);
+  /** Writes one frame. */
+  send(): void {
+    const { templates, readingsPerFrame, onTrouble } = this.#traffic;
+    if (this.sent === MAX_SEQ) return onTrouble('a run this long needs wider frame numbers');
+    const seq = ++this.sent;
+    const template = templates[seq % VARIANTS]!;
+    const frame = Buffer.allocUnsafe(template.bytes);
+    template.write(frame, seq, this.#ts);
+    this.#ts += readingsPerFrame;
+    this.#sentAt[seq % RING] = performance.now();
+    this.#socket.write(frame);
   }
 
   close(): void {
@@ -112,15 +107,7 @@ export class LoadConnection {
     const now = performance.now();
     const traffic = this.#traffic;
     traffic.acked += seq - this.acked;
-    // Frames written in one piece have one send time, and follow each other.
-    while (this.acked < seq) {
-      const sentAt = this.#sentAt[(this.acked + 1) % RING]!;
-      let count = 1;
-      while (this.acked + count < seq && this.#sentAt[(this.acked + count + 1) % RING] === sentAt) count++;
-      traffic.latency.add(now - sentAt, count);
-      this.acked += count;
-    }
-    traffic.onAcked(this);
+    while (this.acked < seq) traffic.latency.add(now - this.#sentAt[++this.acked % RING]!);
   }
 }
 

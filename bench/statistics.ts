@@ -16,12 +16,11 @@ export class Histogram {
   readonly #counts = new Uint32Array(BUCKETS_PER_OCTAVE * OCTAVES);
   #total = 0;
 
-  /** Adds `count` durations of `ms` each. */
-  add(ms: number, count: number): void {
+  add(ms: number): void {
     const bucket = Math.log2(Math.max(ms, SMALLEST_MS) / SMALLEST_MS) * BUCKETS_PER_OCTAVE;
     const index = Math.min(Math.floor(bucket), this.#counts.length - 1);
-    this.#counts[index] = this.#counts[index]! + count;
-    this.#total += count;
+    this.#counts[index] = this.#counts[index]! + 1;
+    this.#total++;
   }
 
   /** Milliseconds that the given share of all durations did not exceed; 0 when there were none. */

@@ -14,8 +14,8 @@ export interface Subject {
   pid: number;
   port: number;
   tokens: string[];
-  /** Resolves when what was acknowledged has also reached the store, if there is one. */
-  settle(): Promise<void>;
+  /** Resolves when what was acknowledged has also reached the store; to false when there is none. */
+  settle(): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -27,9 +27,12 @@ export const HUB_ROAD = 'hub, store down';
 export const HUB_SQLITE = 'hub, SQLite';
 export const HUB_INFLUX = 'hub, InfluxDB';
 
-/** `devices` may connect; `profileDir`: the hub writes a CPU profile into it when it stops. */
 export interface SubjectOptions {
+  /** Devices that may connect. */
   devices: number;
+  /** More options of the hub, by the names of its environment. */
+  env: Record<string, string>;
+  /** The hub writes a CPU profile into this folder when it stops. */
   profileDir?: string;
 }
 
@@ -58,9 +61,10 @@ async function startBare(mode: AckMode, { devices }: SubjectOptions) {
     pid: child.pid!,
     port: Number(line),
     tokens: Array.from({ length: devices }, () => 'none'),
-    settle: async () => {},
+    settle: async () => false,
     async stop() {
-      child.kill();
+      // Also ends a server that a broken generator left stopped.
+      child.kill('SIGKILL');
       await once(child, 'exit');
       rmSync(dir, { recursive: true });
     },
@@ -73,9 +77,13 @@ const ADDING = 50;
 const SETTLE_MS = 120_000;
 const POLL_MS = 50;
 
-async function startHub({ devices, profileDir }: SubjectOptions, env: Record<string, string>, hasStore: boolean) {
+async function startHub(
+  { devices, env: more, profileDir }: SubjectOptions,
+  env: Record<string, string>,
+  hasStore: boolean,
+) {
   const profiling = profileDir && { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profileDir}` };
-  const hub = await startTestHub({ ...HUB_ENV, ...env, ...profiling });
+  const hub = await startTestHub({ ...HUB_ENV, ...env, ...more, ...profiling });
   const tokens: string[] = [];
   for (let at = 0; at < devices; at += ADDING) {
     const count = Math.min(ADDING, devices - at);
@@ -86,7 +94,10 @@ async function startHub({ devices, profileDir }: SubjectOptions, env: Record<str
     pid: hub.pid,
     port: Number(new URL(hub.gateway).port),
     tokens,
-    settle: async () => void (hasStore && (await untilStored(hub))),
+    async settle() {
+      if (hasStore) await untilStored(hub);
+      return hasStore;
+    },
     async stop() {
       if (profileDir) await hub.stop();
       await hub.dispose();

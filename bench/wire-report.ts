@@ -6,14 +6,21 @@ export interface Mode {
   title: string;
   devices: number;
   readingsPerFrame: number;
-  /** 0: as many as the server acknowledges. */
+  /** 0: bursts, of which the server has all at once. */
   framesPerSecond: number;
+  window: number;
 }
 
 export const MODES: Record<string, Mode> = {
-  single: { title: 'Saturated, 1 reading a frame', devices: 100, readingsPerFrame: 1, framesPerSecond: 0 },
-  ten: { title: 'Saturated, 10 readings a frame', devices: 100, readingsPerFrame: 10, framesPerSecond: 0 },
-  paced: { title: 'Paced, one frame at a time', devices: 1000, readingsPerFrame: 1, framesPerSecond: 20_000 },
+  single: { title: 'Saturated, 1 reading a frame', devices: 100, readingsPerFrame: 1, framesPerSecond: 0, window: 200 },
+  ten: { title: 'Saturated, 10 readings a frame', devices: 100, readingsPerFrame: 10, framesPerSecond: 0, window: 100 },
+  paced: {
+    title: 'Paced, one frame at a time',
+    devices: 1000,
+    readingsPerFrame: 1,
+    framesPerSecond: 20_000,
+    window: 200,
+  },
 };
 
 /** Medians over the rounds of one server in one mode. */
@@ -22,13 +29,14 @@ export interface Figures {
   /** Microseconds of the server's processor time for each reading acknowledged: all threads, and the main one. */
   cpuUs: number;
   mainUs: number;
-  /** The same for each reading sent, counted until the store has all of them. */
+  /** The same for each reading sent, counted until the store has all of them; 0 without a store. */
   storedUs: number;
   readingsPerSecond: number;
   framesPerAck: number;
   /** Shares of a core. */
   serverBusy: number;
   generatorBusy: number;
+  /** 0 in bursts, where frames wait on purpose. */
   ackP50Ms: number;
   ackP99Ms: number;
   frameBytes: number;
@@ -41,15 +49,16 @@ const HEAD =
 
 export function reportMode({ title, devices }: Mode, figures: readonly Figures[]): string {
   const percent = (share: number) => `${Math.round(share * 100)} %`;
+  const figure = (value: number, digits: number) => (value > 0 ? value.toFixed(digits) : '–');
   const rows = figures.map((each) => [
     each.subject,
-    each.cpuUs.toFixed(2),
-    each.mainUs.toFixed(2),
-    each.storedUs.toFixed(2),
+    figure(each.cpuUs, 2),
+    figure(each.mainUs, 2),
+    figure(each.storedUs, 2),
     Math.round(each.readingsPerSecond).toLocaleString('en'),
-    each.framesPerAck.toFixed(1),
-    each.ackP50Ms.toFixed(1),
-    each.ackP99Ms.toFixed(1),
+    figure(each.framesPerAck, 1),
+    figure(each.ackP50Ms, 1),
+    figure(each.ackP99Ms, 1),
     percent(each.serverBusy),
     percent(each.generatorBusy),
   ]);

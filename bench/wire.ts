@@ -20,6 +20,7 @@ const { values: flags } = parseArgs({
     mode: { type: 'string', multiple: true, default: Object.keys(MODES) },
     subject: { type: 'string', multiple: true, default: SUBJECTS },
     rate: { type: 'string', default: '20000' },
+    set: { type: 'string', multiple: true, default: [] },
     profile: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -33,6 +34,7 @@ const HELP = `npm run bench:wire -- [options]
   --mode NAME       ${Object.keys(MODES).join(', ')}; may be given several times (all)
   --subject NAME    ${SUBJECTS.map((name) => `"${name}"`).join(', ')} (all)
   --rate N          frames a second of the mode paced (20000)
+  --set NAME=VALUE  an option of the hub, such as HUB_JOURNAL__LINGER_MS=2
   --profile DIR     hubs write CPU profiles into this folder
   --json            print JSON instead of tables
 `;
@@ -82,8 +84,9 @@ async function runMode(mode: Mode): Promise<Figures[]> {
 }
 
 async function tryStart(name: string, { devices }: Mode): Promise<Subject | undefined> {
+  const env = Object.fromEntries(flags.set.map(splitOption));
   try {
-    const subject = await startSubject(name, { devices, ...(flags.profile && { profileDir: flags.profile }) });
+    const subject = await startSubject(name, { devices, env, ...(flags.profile && { profileDir: flags.profile }) });
     pin(subject.pid, SERVER_CORE);
     return subject;
   } catch (error) {
@@ -92,20 +95,27 @@ async function tryStart(name: string, { devices }: Mode): Promise<Subject | unde
   }
 }
 
+/** Only the first `=` separates: a value may hold more of them. */
+function splitOption(option: string): [string, string] {
+  const at = option.indexOf('=');
+  if (at < 0) throw new Error(`--set ${option}: write NAME=VALUE`);
+  return [option.slice(0, at), option.slice(at + 1)];
+}
+
 async function measure(subject: Subject, mode: Mode, round: number): Promise<Figures> {
-  const { readingsPerFrame, framesPerSecond } = mode;
+  const { devices, title, ...demand } = mode;
   const { pid: serverPid, port, tokens } = subject;
   const times = { warmMs: Number(flags.warm) * 1000, measureMs: Number(flags.seconds) * 1000 };
   const firstTs = Date.now() - 24 * HOUR_MS + round * ROUND_MS;
-  const load = await generate({ port, tokens, serverPid, readingsPerFrame, framesPerSecond, firstTs, ...times });
-  await subject.settle();
+  const load = await generate({ ...demand, ...times, port, tokens, serverPid, firstTs });
+  const isStored = await subject.settle();
   const spent = cpuTimeOf(serverPid).all - load.serverAtStart.all;
-  const readings = load.frames * readingsPerFrame;
+  const readings = load.frames * mode.readingsPerFrame;
   return {
     subject: subject.name,
     cpuUs: (load.server.all / readings) * 1e6,
     mainUs: (load.server.main / readings) * 1e6,
-    storedUs: (spent / (load.framesSent * readingsPerFrame)) * 1e6,
+    storedUs: isStored ? (spent / (load.framesSent * mode.readingsPerFrame)) * 1e6 : 0,
     readingsPerSecond: readings / load.seconds,
     framesPerAck: load.frames / load.acks,
     serverBusy: load.server.all / load.seconds,

@@ -1,6 +1,8 @@
 /** What the demo shows: one frame of the terminal, and the summary at the end. */
 import Table from 'cli-table3';
-import pc from 'picocolors';
+import picocolors from 'picocolors';
+
+const pc = picocolors.createColors(process.stdout.isTTY === true && picocolors.isColorSupported);
 
 /** The parts of the hub's status that the demo shows. */
 export interface DemoStatus {
@@ -30,6 +32,8 @@ export interface LastReading {
 /** One fact of the head line, kept short. */
 const count = (value: number) => value.toLocaleString('en');
 const ROWS = 20;
+/** A reading older than this is of a recording. */
+const RECORDED_S = 600;
 
 export function frameOf(status: DemoStatus, last: Map<string, LastReading>, units: Units, hint: string): string {
   const store = status.sinks.find(({ name }) => name === 'store');
@@ -59,8 +63,7 @@ export type Units = (stream: string, field: string) => string;
 
 function ageOf(ts: number): string {
   const seconds = Math.max(0, (Date.now() - ts) / 1000);
-  if (seconds < 100) return pc.dim(`${seconds.toFixed(0)} s`);
-  return pc.dim(seconds < 6_000 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3_600).toFixed(0)} h`);
+  return pc.dim(seconds < RECORDED_S ? `${seconds.toFixed(0)} s` : 'recording');
 }
 
 function valuesOf({ device: _, stream, ts: __, ...fields }: LastReading, units: Units): string {

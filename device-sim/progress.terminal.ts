@@ -2,8 +2,14 @@
 import type { WriteStream } from 'node:tty';
 import Table from 'cli-table3';
 import { createLogUpdate } from 'log-update';
-import pc from 'picocolors';
+import picocolors from 'picocolors';
 import type { FleetReport } from './fleet.ts';
+
+const coloursOf = (stream: { isTTY?: boolean }) =>
+  picocolors.createColors(stream.isTTY === true && picocolors.isColorSupported);
+/** Progress goes to standard error, the summary to standard output: each has colours when it is a terminal. */
+const err = coloursOf(process.stderr);
+const out = coloursOf(process.stdout);
 
 export interface Progress {
   /** The state of now, called often. `elapsedMs`: since the start. */
@@ -48,10 +54,10 @@ function lineOf(report: FleetReport, elapsedMs: number): string {
     `${(elapsedMs / 1000).toFixed(0)} s`,
     `${online}/${devices} online`,
     `${number(sent)} sent`,
-    pc.green(`${number(acked)} acked`),
+    err.green(`${number(acked)} acked`),
     `${number(perSecond)}/s`,
-    rejected > 0 ? pc.red(`${number(rejected)} rejected`) : '',
-    pending > 0 ? pc.yellow(`${number(pending)} pending`) : '',
+    rejected > 0 ? err.red(`${number(rejected)} rejected`) : '',
+    pending > 0 ? err.yellow(`${number(pending)} pending`) : '',
     `ack p99 ${ackMs.p99} ms`,
   ];
   return parts.filter(Boolean).join('  ');
@@ -64,10 +70,10 @@ export function summaryOf(report: FleetReport, seconds: number): string {
   table.push(
     ['devices', number(devices)],
     ['readings sent', number(sent)],
-    ['  acknowledged', pc.green(number(acked))],
-    ['  rejected', rejected > 0 ? pc.red(number(rejected)) : '0'],
-    ['  dropped (outbox full)', dropped > 0 ? pc.red(number(dropped)) : '0'],
-    ['  pending', pending > 0 ? pc.red(number(pending)) : '0'],
+    ['  acknowledged', out.green(number(acked))],
+    ['  rejected', rejected > 0 ? out.red(number(rejected)) : '0'],
+    ['  dropped (outbox full)', dropped > 0 ? out.red(number(dropped)) : '0'],
+    ['  pending', pending > 0 ? out.red(number(pending)) : '0'],
     ['acknowledged per second', number(Math.round(acked / seconds))],
     ['ack latency p50 / p99 / max', `${ackMs.p50} / ${ackMs.p99} / ${ackMs.max} ms`],
     ['frames sent again', number(resent)],

@@ -184,7 +184,7 @@ async function runVerb(command: Command, run: Verb) {
 function outputs() {
   const { stdout, stderr } = process;
   const print = (text: string) => void stdout.write(`${text}\n`);
-  const color = pc.createColors(stdout.isTTY && pc.isColorSupported);
+  const color = pc.createColors(stdout.isTTY === true && pc.isColorSupported);
   const reprint = stdout.isTTY ? createLogUpdate(stdout) : print;
   return { print, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
 }

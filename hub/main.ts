@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { SchemaError } from '../schemas/index.ts';
+import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
 import { UserError } from './kit/errors.ts';
@@ -53,8 +53,11 @@ configCommand
   .option(...configFlag)
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
-    const { file } = readConfig(flags);
-    process.stdout.write(`${file ?? 'The defaults'}: no mistakes.\n`);
+    const { config, file } = readConfig(flags);
+    const { streams, commands } = loadCatalog(config.schemas.dir);
+    process.stdout.write(
+      `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
+    );
   });
 
 configCommand
