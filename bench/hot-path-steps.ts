@@ -107,6 +107,14 @@ function appendAll(frames: readonly Prepared[], journal: Journal, isAsSent: bool
   };
 }
 
+/** Nobody is told anything here. */
+const NO_COMMANDS: SessionsDeps['commands'] = {
+  opened: () => {},
+  closed: () => {},
+  progress: () => false,
+  result: () => undefined,
+};
+
 /** New sessions, so that the numbers begin at 1; resolves when every frame was acknowledged. */
 function receiveAll(frames: readonly Prepared[], journal: SessionsDeps['journal']): () => Promise<void> {
   const sessions = createSessions({
@@ -117,6 +125,7 @@ function receiveAll(frames: readonly Prepared[], journal: SessionsDeps['journal'
     counts: createGatewayCounts(),
     observeAck: () => {},
     storeProgress: () => ({ stored: 0, next: 0 }),
+    commands: NO_COMMANDS,
     // Without its listeners, which would stay; here no ack waits for a store.
     journal: { append: (frame, text) => journal.append(frame, text), onCommit: () => {}, held: () => undefined },
   });
