@@ -155,7 +155,7 @@ function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
   };
 }
 
-function liveRoute({ live, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Route {
+function liveRoute({ live, devices, catalog, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Route {
   return {
     method: 'GET',
     path: '/v1/live',
@@ -176,6 +176,12 @@ function liveRoute({ live, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Rout
       },
     },
     handle({ query: { device, stream } }) {
+      // Who waits for a name that nobody has would wait for ever.
+      if (device !== undefined) deviceOf(devices, String(device));
+      if (stream !== undefined && !catalog.streams.has(String(stream))) {
+        const known = [...catalog.streams.keys()].join(', ');
+        throw new RefusedError('not-found', `There is no stream "${stream}"; there are ${known}.`);
+      }
       const filter = {
         ...(device !== undefined && { device: String(device) }),
         ...(stream !== undefined && { stream: String(stream) }),

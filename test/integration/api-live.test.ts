@@ -26,6 +26,7 @@ async function watch(query = '') {
 
 describe('the live stream', () => {
   it('carries readings as they become durable, by device and stream', async () => {
+    await hub.devices.add('a');
     const { response, abort } = await watch('?device=a&stream=power');
     expect(response.headers.get('content-type')).toBe('text/event-stream');
     hub.live.update([
@@ -35,6 +36,16 @@ describe('the live stream', () => {
     ]);
     const { value } = await eventsIn(response.body!).next();
     expect(value).toEqual({ event: 'reading', data: '{"device":"a","stream":"power","ts":3,"power":5,"voltage":230}' });
+    abort.abort();
+  });
+
+  it.each([
+    ['?device=nosuch', 'There is no device "nosuch".'],
+    ['?stream=nosuch', 'There is no stream "nosuch"; there are '],
+  ])('does not let anybody wait for what nobody has: %s', async (query, words) => {
+    const { response, abort } = await watch(query);
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain(words.replaceAll('"', '\\"'));
     abort.abort();
   });
 
