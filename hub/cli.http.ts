@@ -23,7 +23,7 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
   const target: Target = {
     signal,
     url: env.HUB_URL ? checkedUrl(env.HUB_URL) : await urlIn(dataDir),
-    token: env.HUB_TOKEN || (await tokenIn(dataDir)),
+    token: env.HUB_TOKEN === undefined ? await tokenIn(dataDir) : given(env.HUB_TOKEN),
   };
   return {
     async json<T>(method: string, path: string, body?: unknown) {
@@ -45,6 +45,12 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
       }
     },
   };
+}
+
+/** A secret that a script forgot to set must not become the admin's token of this machine. */
+function given(token: string): string {
+  if (token !== '') return token;
+  throw new UserError('HUB_TOKEN is empty; set it, or unset it to use the token of the data folder.', EXIT.usage);
 }
 
 function checkedUrl(text: string): string {

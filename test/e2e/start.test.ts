@@ -179,6 +179,12 @@ describe('a mistake of a person', () => {
       'has no folder telemetry/ or commands/',
     ],
     ['an address of the hub that is none', () => run(['status'], { HUB_URL: 'garbage' }), 2, 'HUB_URL is "garbage"'],
+    [
+      'an empty token',
+      () => run(['status'], { HUB_URL: 'http://127.0.0.1:1', HUB_TOKEN: '' }),
+      2,
+      'HUB_TOKEN is empty',
+    ],
     ['a hub that is not running', () => run(['status', '--data', folder()]), 3, 'No hub is running'],
   ])('%s is told in words, without a stack trace or a secret', async (_, attempt, code, words) => {
     const ended = await attempt();
