@@ -6,6 +6,10 @@ import { describe, expect, it } from 'vitest';
 const ROOT = join(import.meta.dirname, '../..');
 const FOLDERS = ['hub', 'device-sim', 'schemas', 'demo'];
 const ENTRY_POINTS = [
+  'hub/hub-storage.ts',
+  'hub/hub-records.ts',
+  'hub/hub-road.ts',
+  'hub/hub-doors.ts',
   'hub/main.ts',
   'hub/cli.ts',
   'hub/hub.ts',

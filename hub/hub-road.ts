@@ -1,0 +1,174 @@
+/** Builds the road of a reading, gateway → ingest → journal → sinks, and who reacts to what happens on it. */
+import { hostname } from 'node:os';
+import { loadUplinkChecks } from '../schemas/index.ts';
+import type { Device } from './devices/devices.ts';
+import { createGatewayCounts, type GatewayCounts } from './gateway/session.ts';
+import { createSessions, type Sessions } from './gateway/sessions.ts';
+import type { HubStart } from './hub.ts';
+import type { Records } from './hub-records.ts';
+import type { Storage } from './hub-storage.ts';
+import type { RefusalCode } from './kit/errors.ts';
+import { createMetrics, type Metrics } from './kit/metrics.ts';
+import { createStatusReporter, type StatusReporter } from './status.ts';
+import { createIngest } from './telemetry/ingest.ts';
+import { createLive, type Live } from './telemetry/live.ts';
+import { createSinks, type Sinks } from './telemetry/sinks.ts';
+
+export interface Road {
+  sessions: Sessions;
+  live: Live;
+  metrics: Metrics;
+  reporter: StatusReporter;
+}
+
+const TOKEN_WATCH_MS = 250;
+/** The part of the drain time that sinks may take. */
+const SINKS_SHARE = 0.4;
+
+export function openRoad(start: HubStart, storage: Storage, records: Records): Road {
+  const { config, log, stack } = start;
+  const { journal, store } = storage;
+  const live = createLive();
+  const counts = createGatewayCounts();
+  const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
+  const reporter = openReporter(start, storage, records, sinks, counts);
+  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
+  const { devices, presence, commands } = records;
+  const sessions = createSessions({
+    limits: config.limits,
+    heartbeatMs: config.gateway.heartbeatMs,
+    checks: loadUplinkChecks(),
+    ingest: createIngest({ ...config.limits, streams: storage.catalog.streams, retentionMs: storage.retentionMs }),
+    counts,
+    journal,
+    commands,
+    observeAck: metrics.observeAckLatency,
+    onOpen(session) {
+      presence.opened(session);
+      devices
+        .used(session.device, session.keyId)
+        .catch((error) => log.error({ device: session.device, err: error }, 'its former token could not be ended'));
+    },
+    onEnd: presence.ended,
+    storeProgress: () => {
+      const { cursors, next } = journal.status(Date.now());
+      return { stored: cursors[store.name]?.offset ?? 0, next };
+    },
+  });
+  const leaveExpired = () => {
+    for (const { device, keyId } of devices.expired(Date.now())) {
+      if (sessions.get(device)?.keyId === keyId) sessions.close(device, 'token-invalid', 'its token has expired');
+    }
+  };
+  // A job's second is too long: an expired token shall have no socket after one.
+  const tokenWatch = setInterval(leaveExpired, TOKEN_WATCH_MS);
+  stack.push('token watch', async () => clearInterval(tokenWatch));
+  onReadings(storage, records, live, leaveExpired);
+  onChanges(start, storage, records, sessions, live);
+  return { sessions, live, metrics, reporter };
+}
+
+function openSinks(
+  { config, log, stack }: HubStart,
+  { journal, store, quarantine }: Storage,
+  storedUpTo: (offset: number) => void,
+): Sinks {
+  const sinks = createSinks(journal, [store, quarantine], {
+    batchReadings: config.store.batchReadings,
+    log,
+    onRefused: (refused) => quarantine.add(refused),
+    onAdvance: (sink, offset) => {
+      if (sink === store.name) storedUpTo(offset);
+    },
+  });
+  stack.push('sinks', () => sinks.close({ drainMs: config.gateway.drainMs * SINKS_SHARE }));
+  return sinks;
+}
+
+function openReporter(
+  { readiness, version, stack }: HubStart,
+  { journal, quarantine }: Storage,
+  { devices, presence }: Records,
+  sinks: Sinks,
+  counts: GatewayCounts,
+): StatusReporter {
+  readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
+  const reporter = createStatusReporter({
+    version,
+    node: hostname(),
+    counts,
+    presence: () => presence.counts(devices.size),
+    journal,
+    sinks,
+    quarantine,
+    isReady: () => readiness.reasons().length === 0,
+  });
+  stack.push('status', () => reporter.close());
+  return reporter;
+}
+
+function openMetrics(
+  { journal }: Storage,
+  { commands, devices, presence }: Records,
+  reporter: StatusReporter,
+  counts: GatewayCounts,
+  sessions: () => number,
+): Metrics {
+  return createMetrics({
+    readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
+    frames: () => ({
+      received: counts.frames,
+      duplicate: counts.duplicates,
+      flow: counts.flows,
+      error: counts.errors,
+      skipped: counts.gaps,
+    }),
+    sessions,
+    devices: () => presence.counts(devices.size),
+    commands: () => ({ reached: commands.counts, queued: commands.queued }),
+    journal: () => journal.status(Date.now()),
+    sinks: reporter.sinks,
+  });
+}
+
+/** What follows from each group commit. */
+function onReadings(
+  { journal }: Storage,
+  { devices, presence, commands }: Records,
+  live: Live,
+  leaveExpired: () => void,
+): void {
+  journal.onCommit((frames) => {
+    live.update(frames);
+    for (const { device, receivedAt, readings } of frames) {
+      devices.touch(device, receivedAt);
+      presence.heard(device, receivedAt, readings.length);
+    }
+    // A flood of readings starves timers; it drives the deadlines of commands and tokens itself.
+    commands.sweep();
+    leaveExpired();
+  });
+}
+
+/** What follows from a change of a command, of a presence, of a device. */
+function onChanges({ log }: HubStart, { journal }: Storage, records: Records, sessions: Sessions, live: Live): void {
+  const { commands, devices, presence } = records;
+  commands.onChange((command) =>
+    live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
+  );
+  presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
+  devices.onChange((id, device) => {
+    const reason = reasonToLeave(device, sessions.get(id)?.keyId);
+    if (reason) sessions.close(id, reason, 'an operator changed the device');
+    if (device) return;
+    for (const part of [live, journal, presence]) part.forget(id);
+    commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
+  });
+}
+
+/** Why a device may not stay connected after an operator changed it. */
+function reasonToLeave(device: Device | undefined, keyId = ''): RefusalCode | undefined {
+  if (!device) return 'device-removed';
+  if (!device.enabled) return 'device-disabled';
+  return device.tokens.some((token) => token.keyId === keyId) ? undefined : 'token-invalid';
+}

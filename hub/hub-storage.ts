@@ -1,0 +1,50 @@
+/** Builds where readings end: the journal, the telemetry store and the quarantine. */
+import { join } from 'node:path';
+import { type Catalog, loadCatalog } from '../schemas/index.ts';
+import type { Config } from './config.ts';
+import type { HubStart } from './hub.ts';
+import type { Log } from './kit/log.ts';
+import { openJournal } from './telemetry/journal.file.ts';
+import type { Journal } from './telemetry/journal.ts';
+import { createSqliteQuarantine } from './telemetry/quarantine.sqlite.ts';
+import type { Quarantine } from './telemetry/quarantine.ts';
+import { createInfluxStore } from './telemetry/store.influx.ts';
+import { createSqliteStore } from './telemetry/store.sqlite.ts';
+import type { TelemetryStore } from './telemetry/store.ts';
+
+export interface Storage {
+  catalog: Catalog;
+  journal: Journal;
+  store: TelemetryStore;
+  quarantine: Quarantine;
+  /** How long the store keeps a reading; 0: for ever. */
+  retentionMs: number;
+}
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+/** Throws `UserError` for a mistake in a schema, `Unavailable` when a server must be there and is not. */
+export async function openStorage({ config, dataDir, log, stack }: HubStart): Promise<Storage> {
+  const catalog = loadCatalog(config.schemas.dir);
+  const { dir = join(dataDir, 'journal'), replayHours, ...journalOptions } = config.journal;
+  const journal = await openJournal({ ...journalOptions, dir, replayMs: replayHours * HOUR_MS, log });
+  stack.push('journal', () => journal.close());
+  const store = await openStore(config, join(dataDir, 'telemetry.db'), catalog.streams, log);
+  stack.push('store', () => store.close());
+  const quarantine = await createSqliteQuarantine({
+    file: join(dataDir, 'quarantine.db'),
+    limitReadings: config.limits.quarantineReadings,
+  });
+  stack.push('quarantine', () => quarantine.close());
+  return { catalog, journal, store, quarantine, retentionMs: config.store.retentionDays * DAY_MS };
+}
+
+function openStore(
+  { store }: Config,
+  file: string,
+  streams: Catalog['streams'],
+  log: Log,
+): Promise<TelemetryStore> | TelemetryStore {
+  return store.kind === 'sqlite' ? createSqliteStore({ file, streams }) : createInfluxStore({ ...store, streams, log });
+}
