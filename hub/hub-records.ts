@@ -70,11 +70,10 @@ function openCommands(
   devices: Devices,
   audit: Audit,
 ): Pick<Records, 'commands' | 'groups' | 'schedules'> {
-  const deviceExists = (id: string) => devices.get(id) !== undefined;
   const commands = createCommands({
     table: backplane.table<Command>('commands'),
     types,
-    deviceExists,
+    deviceSince: (id) => devices.get(id)?.createdAt,
     audit: audit.record,
     onError: (error) => log.error({ err: error }, 'a change of a command could not be stored; it is tried again'),
   });
@@ -92,7 +91,7 @@ function openCommands(
     runs: backplane.table('runs'),
     commands,
     groups,
-    deviceExists,
+    deviceExists: (id) => devices.get(id) !== undefined,
     audit: audit.record,
     readCron,
   });

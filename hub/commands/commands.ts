@@ -10,11 +10,14 @@ import {
   type CommandEvent,
   type CommandState,
   hasEnded,
+  isDeliverable,
   isFinal,
 } from './command.ts';
 import { type CommandQuery, createCommandIndex } from './command-index.ts';
 import { type CommandRequest, checkParams, commandOf, createIds, typeOf } from './command-request.ts';
 import { createDelivery, type Outlet } from './delivery.ts';
+import { createIntake, type IntakeOptions } from './intake.ts';
+import { createOffences } from './offences.ts';
 import { eventOfResult } from './result.ts';
 import { createSweeper, type SweepOptions } from './sweeper.ts';
 import { createWaits } from './waits.ts';
@@ -39,7 +42,10 @@ export interface Commands {
   closed(device: string, outlet: Outlet): void;
   /** False when the device was never sent such a command. */
   progress(device: string, frame: Progress): boolean;
-  /** Resolves to true once the result is durable (also when it was before); undefined: no such command of this device. */
+  /**
+   * Resolves to true once the result is durable (also when it was before), to false when it was not taken and shall be sent
+   * again; undefined: no such command of this device.
+   */
   result(device: string, frame: Result): Promise<boolean> | undefined;
   /** The device was removed: what was queued is cancelled, nothing is sent again. Resolves when durable. */
   removeDevice(device: string): Promise<void>;
@@ -56,7 +62,8 @@ export interface Commands {
 export interface CommandsDeps {
   table: Table<Command>;
   types: ReadonlyMap<string, CommandType>;
-  deviceExists(id: string): boolean;
+  /** Since when there is this device, Unix milliseconds; undefined when there is none. Older commands are not for it. */
+  deviceSince(id: string): number | undefined;
   /** Who did what, for the audit log. */
   audit?(entry: { actor: string; action: string; target: string; result: string }): void;
   /** The table did not take a change; it is tried again. Told once in ten seconds at most. */
@@ -64,12 +71,7 @@ export interface CommandsDeps {
   now?: () => number;
 }
 
-export interface CommandsOptions extends Partial<SweepOptions> {
-  /** Of a device, not sent yet. Policy: refuse with `queue-full`. 50. */
-  queuedPerDevice?: number;
-  /** Of a device, not ended yet. Policy: refuse with `queue-full`. 200. */
-  openPerDevice?: number;
-}
+export type CommandsOptions = Partial<SweepOptions & IntakeOptions>;
 
 /** At most one change of progress in this time is kept; the others are left out. */
 const PROGRESS_MS = 200;
@@ -77,19 +79,15 @@ const PROGRESS_MS = 200;
 const CHANGE_ATTEMPTS = 20;
 /** A full disk fails every change; one line in this time tells it. */
 const TELL_MS = 10_000;
-const MAX_AUDITED = 1_000;
 
 export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}): Commands {
-  const { table, types, deviceExists, audit = () => {}, onError = () => {}, now = Date.now } = deps;
-  const { queuedPerDevice = 50, openPerDevice = 200 } = options;
+  const { table, types, deviceSince, audit = () => {}, onError = () => {}, now = Date.now } = deps;
   const index = createCommandIndex();
+  const store = createIntake(table, index, options);
   const counts = Object.fromEntries(COMMAND_STATES.map((state) => [state, 0])) as Record<CommandState, number>;
   const listeners: ((command: Command) => void)[] = [];
   const waits = createWaits();
-  /** Refused answers that were told already: a device that repeats itself does not fill the audit log. */
-  const audited = new Set<string>();
-  /** Asked for and not durable yet, by device: they count as queued. */
-  const storing = new Map<string, number>();
+  const offend = createOffences(audit);
   const makeId = createIds();
   let latestAt = 0;
   let toldAt = Number.NEGATIVE_INFINITY;
@@ -101,6 +99,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
 
   const delivery = createDelivery({
     of: index.of,
+    since: deviceSince,
     markSent: (id) => change(id, { type: 'send' }),
     onDelay(error) {
       if (error) trouble(error);
@@ -151,15 +150,11 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
     acceptedAt !== undefined &&
     (event.progress === undefined || (progress !== undefined && now() - updatedAt < PROGRESS_MS));
 
-  /** The command if the device was sent it; that somebody else's was answered is worth one line in the audit log. */
-  function owned(device: string, { type, id }: Progress | Result): Command | undefined {
-    const command = index.get(id);
+  /** The command if the device was sent it. */
+  function owned(device: string, frame: Progress | Result): Command | undefined {
+    const command = index.get(frame.id);
     if (command?.device === device) return command;
-    const offence = `${device} ${type} ${id}`;
-    if (!command || audited.has(offence)) return undefined;
-    if (audited.size >= MAX_AUDITED) audited.clear();
-    audited.add(offence);
-    audit({ actor: `device:${device}`, action: `command.${type}`, target: id, result: 'unknown-command' });
+    if (command) offend(device, frame);
     return undefined;
   }
 
@@ -169,43 +164,26 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
     onError(error);
   }
 
-  function refuseFull(device: string): void {
-    const { queued, open } = index.countsOf(device);
-    const coming = storing.get(device) ?? 0;
-    if (queued + coming < queuedPerDevice && open + coming < openPerDevice) return;
-    const full =
-      queued + coming < queuedPerDevice ? `${openPerDevice} commands under way` : `${queuedPerDevice} queued`;
-    throw new RefusedError('queue-full', `"${device}" has ${full} already; wait, or cancel some.`);
-  }
+  /** False when the device it was asked of has been removed, though there may be a new one of the same id. */
+  const isForLivingDevice = ({ device, createdAt }: Command) =>
+    createdAt >= (deviceSince(device) ?? Number.POSITIVE_INFINITY);
 
-  async function store(command: Command): Promise<Command> {
-    const { device, id } = command;
-    storing.set(device, (storing.get(device) ?? 0) + 1);
-    try {
-      return (await table.set(id, command, 0)).value;
-    } catch (error) {
-      const row = table.get(id);
-      if (!(error instanceof Conflict) || !row) throw error;
-      return sameAgain(row.value, command);
-    } finally {
-      const left = storing.get(device)! - 1;
-      if (left > 0) storing.set(device, left);
-      else storing.delete(device);
-    }
+  // The hub may have died between the end of a device and that of its commands.
+  for (const command of index.all()) {
+    const isOpen = !hasEnded(command.state) || isDeliverable(command, now());
+    if (isOpen && !isForLivingDevice(command)) change(command.id, { type: 'remove' }).catch(trouble);
   }
 
   return {
     async send(request) {
       const type = typeOf(request.name, types);
-      const { device } = request;
-      if (!deviceExists(device)) throw new RefusedError('not-found', `There is no device "${device.slice(0, 80)}".`);
-      // A clock that goes back must not put a command before those that were asked for earlier.
+      const since = deviceSince(request.device) ?? noDevice(request.device);
+      // A clock that goes back must not put a command before those that were asked for earlier, nor before its device.
       latestAt = Math.max(latestAt, now());
-      const command = commandOf(request, type, request.id ?? makeId(latestAt), latestAt);
-      const existing = index.get(command.id);
-      if (existing) return sameAgain(existing, command);
-      refuseFull(device);
-      return store(command);
+      const createdAt = Math.max(latestAt, since);
+      const command = await store(commandOf(request, type, request.id ?? makeId(createdAt), createdAt));
+      if (isForLivingDevice(command)) return command;
+      return (await change(command.id, { type: 'remove' })) ?? command;
     },
     check: ({ name, params = {} }) => checkParams(typeOf(name, types), params),
     get: index.get,
@@ -236,7 +214,8 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       if (!command) return undefined;
       if (isFinal(command.state)) return Promise.resolve(true);
       return change(command.id, eventOfResult(frame, types.get(command.name))).then(
-        () => true,
+        // The row may have been pruned meanwhile; then nothing was stored.
+        (changed) => changed !== undefined || isFinal(index.get(command.id)?.state ?? 'queued'),
         (error: unknown) => {
           trouble(error);
           return false;
@@ -260,13 +239,11 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
   };
 }
 
+function noDevice(id: string): never {
+  throw new RefusedError('not-found', `There is no device "${id.slice(0, 80)}".`);
+}
+
 function found(command: Command | undefined, id: string): Command {
   if (!command) throw new RefusedError('not-found', `There is no command "${id.slice(0, 80)}".`);
   return command;
-}
-
-/** What a repeated request gets: the command it made the first time. */
-function sameAgain(existing: Command, asked: Command): Command {
-  if (existing.device === asked.device && existing.name === asked.name) return existing;
-  throw new RefusedError('exists', `There is another command "${asked.id}" already.`);
 }

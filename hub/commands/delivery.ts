@@ -12,6 +12,8 @@ export interface Outlet {
 export interface DeliveryDeps {
   /** The commands of a device, in the order of creation. */
   of(device: string): readonly Command[];
+  /** Since when there is this device; undefined when there is none. Older commands are those of another one of its id. */
+  since(device: string): number | undefined;
   /** Counts one more sending; undefined when the command is not to be sent any more. Durable when it resolves. */
   markSent(id: string): Promise<Command | undefined>;
   /** Sending was put off: somebody shall call `retry` after a moment. */
@@ -20,7 +22,7 @@ export interface DeliveryDeps {
 }
 
 export interface Delivery {
-  /** The newest session of a device: from now on all goes there, and what was not answered goes again. */
+  /** The newest session of a device: from now on all goes there, and what was not answered goes again. Once a session. */
   opened(device: string, outlet: Outlet): void;
   /** Touches nothing when a newer session has taken over. */
   closed(device: string, outlet: Outlet): void;
@@ -30,10 +32,10 @@ export interface Delivery {
   retry(): void;
 }
 
-/** One session's share: what it was given already. */
 interface Lane {
   device: string;
   outlet: Outlet;
+  /** What this session was given and could be given once more. */
   given: Set<string>;
   running: boolean;
 }
@@ -41,16 +43,18 @@ interface Lane {
 /** Commands of a device that are marked and sent in one go; their frames are a fraction of what a socket may hold. */
 const BATCH = 8;
 
-export function createDelivery({ of, markSent, onDelay, now }: DeliveryDeps): Delivery {
+export function createDelivery({ of, since, markSent, onDelay, now }: DeliveryDeps): Delivery {
   const lanes = new Map<string, Lane>();
   const delayed = new Set<Lane>();
   const isCurrent = (lane: Lane) => lanes.get(lane.device) === lane;
 
   const dueOn = ({ device, given }: Lane): Command[] => {
     const at = now();
-    return of(device)
-      .filter((command) => isDeliverable(command, at) && !given.has(command.id))
-      .slice(0, BATCH);
+    const from = since(device) ?? Number.POSITIVE_INFINITY;
+    const open = of(device).filter((command) => command.createdAt >= from && isDeliverable(command, at));
+    const openIds = new Set(open.map(({ id }) => id));
+    for (const id of given) if (!openIds.has(id)) given.delete(id);
+    return open.filter(({ id }) => !given.has(id)).slice(0, BATCH);
   };
 
   /** One at a time for each session, so that the order holds. */
@@ -84,6 +88,7 @@ export function createDelivery({ of, markSent, onDelay, now }: DeliveryDeps): De
 
   return {
     opened(device, outlet) {
+      if (lanes.get(device)?.outlet === outlet) return;
       const lane: Lane = { device, outlet, given: new Set(), running: false };
       lanes.set(device, lane);
       void run(lane);

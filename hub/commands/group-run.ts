@@ -25,6 +25,8 @@ export class GroupRun {
   /** Of the commands that were made, by id. */
   readonly #states = new Map<string, CommandState>();
   readonly #row: GroupRow;
+  /** The changes of the row, one after the other: each writes the whole row, and must not put back what another changed. */
+  #saving: Promise<void> = Promise.resolve();
   #open = 0;
   #working = false;
   /** Something changed while it worked. */
@@ -37,7 +39,8 @@ export class GroupRun {
     this.#deps = deps;
     this.#devices = devices;
     this.#row = { ...row.value, counts: noCounts(), refused: { ...row.value.refused } };
-    for (let index = 0; index < this.#row.issued; index++) {
+    // Also beyond `issued`, which is written down after the commands themselves; a refused device leaves a gap.
+    for (let index = 0; index < devices.length; index++) {
       const command = deps.commands.get(memberId(this.#row.id, index));
       if (command) this.#count(command);
     }
@@ -54,13 +57,27 @@ export class GroupRun {
     this.work();
   }
 
-  /** Sends no more, and takes back what was not sent yet. Durable when it resolves. */
-  async stop(why: NonNullable<GroupRow['stopped']>, actor: string): Promise<void> {
-    if (this.#row.stopped || this.#row.finishedAt !== undefined) return;
-    await this.#save({ stopped: why });
+  /**
+   * Sends no more, and takes back what was not sent yet. Durable when it resolves; when it throws `Unavailable` the group
+   * may have been stopped all the same, and then goes on taking back by itself.
+   */
+  async cancel(actor: string): Promise<void> {
+    if (!this.#row.stopped) await this.#save({ stopped: 'cancelled', stoppedBy: actor });
+    try {
+      await this.#takeBack();
+    } finally {
+      this.work();
+    }
+  }
+
+  async #takeBack(): Promise<void> {
+    const { stoppedBy, actor } = this.#row;
     const queued = [...this.#states].filter(([, state]) => state === 'queued');
-    await Promise.allSettled(queued.map(([id]) => this.#deps.commands.cancel(id, actor)));
-    this.work();
+    const taken = await Promise.allSettled(queued.map(([id]) => this.#deps.commands.cancel(id, stoppedBy ?? actor)));
+    for (const outcome of taken) {
+      // One that was sent in the same moment goes on; what the database did not take is tried again.
+      if (outcome.status === 'rejected' && !(outcome.reason instanceof RefusedError)) throw outcome.reason;
+    }
   }
 
   /** Does what there is to do now; called as often as one likes. */
@@ -90,7 +107,8 @@ export class GroupRun {
 
   async #advance(): Promise<void> {
     for (;;) {
-      if (!this.#row.stopped && hasFailedTooOften(this.#row)) await this.stop('failures', this.#row.actor);
+      if (!this.#row.stopped && hasFailedTooOften(this.#row)) await this.#save({ stopped: 'failures' });
+      if (this.#row.stopped) await this.#takeBack();
       const room = this.#room();
       if (room === 0 || this.#closed) break;
       await this.#issue(room);
@@ -143,8 +161,14 @@ export class GroupRun {
   }
 
   /** What is said of a group is durable first; only its counts may be ahead. */
-  async #save(change: Partial<GroupRow>): Promise<void> {
-    await this.#deps.table.set(this.#row.id, { ...this.#row, ...change });
-    Object.assign(this.#row, change);
+  #save(change: Partial<GroupRow>): Promise<void> {
+    const saved = this.#saving.then(async () => {
+      // From then on only late truths change it, and those are not told here.
+      if (this.#row.finishedAt !== undefined) return;
+      await this.#deps.table.set(this.#row.id, { ...this.#row, ...change });
+      Object.assign(this.#row, change);
+    });
+    this.#saving = saved.catch(() => {});
+    return saved;
   }
 }

@@ -37,6 +37,8 @@ export interface GroupRow extends GroupOrder {
   counts: GroupCounts;
   /** Why the rest was not sent. */
   stopped?: 'failures' | 'cancelled';
+  /** Who cancelled it: in the name of whom commands are taken back, also after a restart. */
+  stoppedBy?: string;
   actor: string;
   schedule?: string;
   createdAt: number;
@@ -46,7 +48,7 @@ export interface GroupRow extends GroupOrder {
 }
 
 /** A group as operators see it. `total` = the sum of `counts` + `refused` + `pending`. */
-export interface Group extends Omit<GroupRow, 'refused' | 'issued' | 'unknown'> {
+export interface Group extends Omit<GroupRow, 'refused' | 'issued' | 'unknown' | 'stoppedBy'> {
   finished: boolean;
   /** Devices that have no command yet, or never get one when the group was stopped. */
   pending: number;
@@ -72,7 +74,7 @@ export function hasFailedTooOften({ counts, refused, total, stopWhenFailedPercen
   return failed * 100 > stopWhenFailedPercent * total;
 }
 
-export function groupOf({ refused, issued, unknown: _, ...row }: GroupRow): Group {
+export function groupOf({ refused, issued, unknown: _, stoppedBy: __, ...row }: GroupRow): Group {
   const refusals = Object.entries(refused).map(([device, code]) => ({ device, code }));
   const given = Object.values(row.counts).reduce((sum, count) => sum + count, refusals.length);
   return {

@@ -31,7 +31,10 @@ export interface Groups {
   get(id: string): Group | undefined;
   /** Newest first; `next` is the next page's `before`, absent on the last. */
   list(page: { limit: number; before?: string }): { groups: Group[]; next?: string };
-  /** Sends no more and takes back what was not sent. Durable when it resolves. Throws `RefusedError` (not-found). */
+  /**
+   * Sends no more and takes back what was not sent. Durable when it resolves. Throws `RefusedError` (not-found) and
+   * `Unavailable`; what is not taken back by then is, as soon as the database takes it.
+   */
   cancel(id: string, actor: string): Promise<Group>;
   /** Forgets groups that finished more than 30 days ago, and the oldest beyond 1,000. Returns how many. */
   prune(now: number): Promise<number>;
@@ -110,7 +113,7 @@ export function createGroups(deps: GroupsDeps): Groups {
     },
     async cancel(id, actor) {
       existing(id);
-      await running.get(id)?.stop('cancelled', actor);
+      await running.get(id)?.cancel(actor);
       return existing(id);
     },
     async prune(at) {

@@ -1,9 +1,12 @@
 /** Moves commands on when their time has come, and forgets the oldest that have ended; one timer for all of them. */
-import { type Command, type CommandEvent, dueOf, hasEnded } from './command.ts';
+import { type Command, type CommandEvent, dueOf, hasEnded, isFinal } from './command.ts';
 import type { CommandIndex } from './command-index.ts';
 
 export interface SweepOptions {
-  /** Ended commands that are kept: of a device, of the hub, and for how long. 200, 100,000, 30 days. */
+  /**
+   * Ended commands that are kept: of a device, of the hub, and for how long. 200, 100,000, 30 days. Policy when there are
+   * more: forget the oldest, and `unknown` ones last, for a late result still finds its command then.
+   */
   keepPerDevice: number;
   keepTotal: number;
   keepMs: number;
@@ -87,18 +90,21 @@ export function createSweeper(deps: SweeperDeps, options: Partial<SweepOptions>)
     return { moves, next };
   }
 
-  /** Of those that ended: what is older than is kept, and the oldest while there are too many. */
+  /** Of those that ended: what is older than is kept, and the oldest while there are too many, final ones first. */
   function tooOld(at: number): Command[] {
     const excess = index.size - keepTotal;
     const found: Command[] = [];
+    const spared: Command[] = [];
     for (const command of index.all()) {
       const { createdAt, finishedAt = at, state } = command;
       // They are in the order of creation: whatever comes after this one is younger.
       const young = at - createdAt <= keepMs;
       if ((young && found.length >= excess) || found.length >= BATCH) break;
-      if (hasEnded(state) && (at - finishedAt > keepMs || found.length < excess)) found.push(command);
+      if (!hasEnded(state)) continue;
+      const isOver = at - finishedAt > keepMs || (isFinal(state) && found.length < excess);
+      (isOver ? found : spared).push(command);
     }
-    return found;
+    return [...found, ...spared.slice(0, Math.max(0, excess - found.length))].slice(0, BATCH);
   }
 
   arm(now());
@@ -108,8 +114,10 @@ export function createSweeper(deps: SweeperDeps, options: Partial<SweepOptions>)
       if (due) arm(due.at);
       const excess = index.countsOf(command.device).ended - keepPerDevice;
       if (excess <= 0) return;
-      const ended = index.of(command.device).filter(({ state }) => hasEnded(state));
-      for (const { id } of ended.slice(0, excess)) remove(id).catch(onError);
+      const own = index.of(command.device);
+      const final = own.filter(({ state }) => isFinal(state));
+      const unknown = own.filter(({ state }) => hasEnded(state) && !isFinal(state));
+      for (const { id } of [...final, ...unknown].slice(0, excess)) remove(id).catch(onError);
     },
     soon: () => arm(now() + REST_MS),
     sweep,

@@ -95,7 +95,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
   const commands = createCommands({
     table: backplane.table('commands'),
     types: loadCatalog().commands,
-    deviceExists: (id) => devices.get(id) !== undefined,
+    deviceSince: (id) => devices.get(id)?.createdAt,
   });
   const groups = createGroups({
     table: backplane.table('groups'),

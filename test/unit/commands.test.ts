@@ -25,7 +25,8 @@ let backplane: Backplane;
 let table: Table<Command>;
 let commands: Commands;
 let now: number;
-let known: Set<string>;
+/** The devices there are, and since when. */
+let known: Map<string, number>;
 let audited: object[];
 let errors: unknown[];
 let line: Line;
@@ -35,7 +36,7 @@ function open(options: CommandsOptions = {}) {
     {
       table,
       types,
-      deviceExists: (id) => known.has(id),
+      deviceSince: (id) => known.get(id),
       audit: (entry) => audited.push(entry),
       onError: (error) => errors.push(error),
       now: () => now,
@@ -66,7 +67,7 @@ beforeEach(() => {
   backplane = openBackplane(':memory:');
   table = backplane.table('commands');
   now = T0;
-  known = new Set(['d1', 'd2']);
+  known = new Map(['d1', 'd2'].map((id) => [id, T0]));
   audited = [];
   errors = [];
   open();
@@ -207,6 +208,16 @@ describe('delivery', () => {
     expect(state(next.id)).toBe('queued');
   });
 
+  it('goes once on a session, however often that says that it is ready', async () => {
+    await connect();
+    const { id } = await send();
+    await turn();
+    commands.opened('d1', line);
+    await turn();
+    expect(line.frames).toMatchObject([{ id, attempt: 1 }]);
+    expect(commands.get(id)).toMatchObject({ attempt: 1 });
+  });
+
   it('does not send on a session that was replaced while the sending was being counted', async () => {
     const { id } = await send();
     const older = new Line();
@@ -239,6 +250,61 @@ describe('delivery', () => {
     expect(errors).toHaveLength(1);
     set.mockRestore();
     await later(200);
+    expect(line.ids).toEqual([id]);
+  });
+});
+
+describe('of a device that was removed', () => {
+  const waitingAndSent = async () => {
+    const waiting = await send();
+    await connect('d2');
+    const sent = await send({ device: 'd2' });
+    await turn();
+    return [waiting.id, sent.id] as const;
+  };
+
+  it('nothing reaches a new device of the same id, though the end of its commands was not stored', async () => {
+    await waitingAndSent();
+    now += 10;
+    for (const id of ['d1', 'd2']) known.set(id, now);
+    for (const id of ['d1', 'd2']) {
+      await connect(id);
+      expect(line.frames).toEqual([]);
+      const { id: own } = await send({ device: id });
+      await turn();
+      expect(line.ids).toEqual([own]);
+    }
+  });
+
+  it.each(['is gone', 'is another one'])(
+    'what is open comes to its end at the next start, when the device %s',
+    async (how) => {
+      const [waiting, sent] = await waitingAndSent();
+      now += 10;
+      known = new Map(how === 'is gone' ? [] : ['d1', 'd2'].map((id) => [id, now]));
+      commands.close();
+      open();
+      await turn();
+      expect([state(waiting), state(sent)]).toEqual(['cancelled', 'unknown']);
+      const rows = [...table.values()].map(({ revision }) => revision);
+      commands.close();
+      open();
+      await turn();
+      expect([...table.values()].map(({ revision }) => revision)).toEqual(rows);
+    },
+  );
+
+  it('what is asked for in the moment of its removal is cancelled', async () => {
+    const asked = send();
+    known.delete('d1');
+    expect(await asked).toMatchObject({ state: 'cancelled' });
+  });
+
+  it('only: a clock that went back since the device was made keeps nothing from it', async () => {
+    now -= 60 * MINUTE;
+    await connect();
+    const { id } = await send();
+    await turn();
     expect(line.ids).toEqual([id]);
   });
 });
@@ -331,6 +397,13 @@ describe('answers', () => {
     expect(await result()).toBe(true);
   });
 
+  it('is not acknowledged when its command was forgotten at the same moment', async () => {
+    const forgotten = table.delete(id);
+    expect(await result()).toBe(false);
+    await forgotten;
+    expect(result()).toBeUndefined();
+  });
+
   it('silence past the deadline is unknown, and a late result the truth', async () => {
     await progress();
     await later(4_999);
@@ -355,7 +428,7 @@ describe('time', () => {
     commands.close();
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: T0 });
     try {
-      commands = createCommands({ table, types, deviceExists: () => true });
+      commands = createCommands({ table, types, deviceSince: () => T0 });
       const { id } = await send({ ttlMs: MINUTE });
       const { id: second } = await send({ ttlMs: 30 * MINUTE });
       await vi.advanceTimersByTimeAsync(MINUTE + 400);
@@ -410,6 +483,30 @@ describe('time', () => {
     await later(10 * MINUTE);
     expect(commands.list({ limit: 10 }).commands.map(({ id }) => id)).toEqual([open_.id]);
   });
+});
+
+describe('what is forgotten first', () => {
+  it.each([{ keepPerDevice: 2 }, { keepTotal: 2 }])(
+    'is final: a late truth still finds its command (%j)',
+    async (keep) => {
+      open({ keepPerDevice: 100, keepTotal: 100, ...keep });
+      await connect();
+      const ids: string[] = [];
+      for (const ending of ['silence', 'result', 'result', 'silence']) {
+        const { id } = await send({ timeoutMs: 1_000 });
+        ids.push(id);
+        await turn();
+        if (ending === 'result') await commands.result('d1', { type: 'result', id, ok: true });
+        await later(2_000);
+      }
+      expect(ids.map(state)).toEqual(['unknown', undefined, undefined, 'unknown']);
+      const { id } = await send({ timeoutMs: 1_000 });
+      await turn();
+      await later(2_000);
+      await later(2_000);
+      expect([...ids, id].map(state)).toEqual([undefined, undefined, undefined, 'unknown', 'unknown']);
+    },
+  );
 });
 
 describe('operators', () => {

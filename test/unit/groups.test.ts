@@ -1,11 +1,13 @@
 /** Commands to groups: who is meant, how many at a time, when it stops, and that a restart loses and repeats nothing. */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
-import type { Backplane } from '../../hub/backplane/backplane.ts';
+import type { Backplane, Table } from '../../hub/backplane/backplane.ts';
+import type { Command } from '../../hub/commands/command.ts';
 import { type Commands, createCommands } from '../../hub/commands/commands.ts';
-import type { GroupOrder } from '../../hub/commands/group.ts';
+import type { GroupOrder, GroupRow } from '../../hub/commands/group.ts';
 import { createGroups, type Groups } from '../../hub/commands/groups.ts';
 import { createDevices, type Devices } from '../../hub/devices/devices.ts';
+import { Unavailable } from '../../hub/kit/errors.ts';
 import { loadCatalog } from '../../schemas/index.ts';
 
 const MINUTE_MS = 60_000;
@@ -13,6 +15,8 @@ const types = loadCatalog().commands;
 
 let backplane: Backplane;
 let devices: Devices;
+let commandRows: Table<Command>;
+let groupRows: Table<GroupRow>;
 let commands: Commands;
 let groups: Groups;
 let clock: number;
@@ -21,13 +25,13 @@ let reached: Map<string, string[]>;
 
 function start(): void {
   commands = createCommands({
-    table: backplane.table('commands'),
+    table: commandRows,
     types,
-    deviceExists: (id) => devices.get(id) !== undefined,
+    deviceSince: (id) => devices.get(id)?.createdAt,
     now: () => clock,
   });
   groups = createGroups({
-    table: backplane.table('groups'),
+    table: groupRows,
     members: backplane.table('members'),
     commands,
     devices,
@@ -62,6 +66,8 @@ const send = (order: Partial<GroupOrder> & { id?: string } = {}) =>
 
 beforeEach(async () => {
   backplane = openBackplane(':memory:');
+  commandRows = backplane.table('commands');
+  groupRows = backplane.table('groups');
   devices = createDevices(backplane.table('devices'), { seen: backplane.table('seen') });
   clock = Date.UTC(2026, 5, 1);
   reached = new Map();
@@ -69,6 +75,11 @@ beforeEach(async () => {
     await devices.add(id, { tags: { floor: '1', side: id < 'c' ? 'north' : 'south' } });
   await devices.add('e', { tags: { floor: '2' } });
   start();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
 });
 
 describe('a selector', () => {
@@ -191,6 +202,37 @@ describe('a group', () => {
     await expect(groups.cancel('g-nobody', 'x')).rejects.toMatchObject({ code: 'not-found' });
   });
 
+  it('takes back what waits when the database is itself again, and no device runs it meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const { id } = await send();
+    await settled();
+    const set = vi.spyOn(commandRows, 'set').mockRejectedValue(new Unavailable('full'));
+    await expect(groups.cancel(id, 'operator:eva')).rejects.toBeInstanceOf(Unavailable);
+    await settled();
+    expect(groupRows.get(id)?.value).toMatchObject({ stopped: 'cancelled' });
+    set.mockRestore();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await settled();
+    connect('a', 'b', 'c', 'd');
+    await settled();
+    expect(reached.size).toBe(0);
+    expect(groups.get(id)).toMatchObject({ finished: true, counts: { cancelled: 4 } });
+    expect(commands.get(`${id}.0`)?.error?.message).toBe('by operator:eva');
+  });
+
+  it.each([0, 1, 2, 3, 4])(
+    'cancelled %i turns after its start is stored as stopped and as far as it came',
+    async (turns) => {
+      connect('a');
+      const { id } = await send();
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await groups.cancel(id, 'operator:otto');
+      await settled();
+      expect(groups.get(id)).toMatchObject({ finished: false, counts: { sent: 1, cancelled: 3 } });
+      expect(groupRows.get(id)?.value).toMatchObject({ stopped: 'cancelled', issued: 4 });
+    },
+  );
+
   it('asked for twice with one id is one group', async () => {
     const [one, other] = await Promise.all([send({ id: 'twice' }), send({ id: 'twice' })]);
     expect(one.id).toBe(other.id);
@@ -238,6 +280,33 @@ describe('after a restart', () => {
     await answer(true, 'a');
     await settled();
     expect(groups.get(id)).toMatchObject({ stopped: 'cancelled', finished: true, pending: 3 });
+  });
+
+  /** As a hub leaves it that dies at the worst moment, and the start after it. */
+  async function dieWith(id: string, change: Partial<GroupRow>): Promise<void> {
+    groups.close();
+    commands.close();
+    await groupRows.set(id, { ...groupRows.get(id)!.value, ...change });
+    start();
+    connect('a', 'b', 'c', 'd');
+    await settled();
+  }
+
+  it('a group that was stopped takes back what was not taken back before, and no device gets it', async () => {
+    const { id } = await send();
+    await settled();
+    await dieWith(id, { stopped: 'cancelled' });
+    expect(reached.size).toBe(0);
+    expect(groups.get(id)).toMatchObject({ stopped: 'cancelled', finished: true, counts: { cancelled: 4 } });
+  });
+
+  it('so it does with commands that were made and not yet written down as made, with gaps between them', async () => {
+    const { id } = await send();
+    await settled();
+    await commandRows.delete(`${id}.1`);
+    await dieWith(id, { stopped: 'failures', issued: 0 });
+    expect(reached.size).toBe(0);
+    expect(groups.get(id)).toMatchObject({ finished: true, pending: 1, counts: { cancelled: 3 } });
   });
 });
 

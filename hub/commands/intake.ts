@@ -1,0 +1,62 @@
+/** Takes new commands in: none for a device that has enough of them, each stored once however often it is asked for. */
+import type { Table } from '../backplane/backplane.ts';
+import { Conflict, RefusedError } from '../kit/errors.ts';
+import type { Command } from './command.ts';
+import type { CommandIndex } from './command-index.ts';
+
+export interface IntakeOptions {
+  /** Of a device, not sent yet. Policy: refuse with `queue-full`. 50. */
+  queuedPerDevice: number;
+  /** Of a device, not ended yet. Policy: refuse with `queue-full`. 200. */
+  openPerDevice: number;
+}
+
+/**
+ * Stores a new command and resolves to it, or to the one that was made of the same request before. Durable when it
+ * resolves. Throws `RefusedError` (queue-full, exists), `Unavailable`.
+ */
+export type Intake = (command: Command) => Promise<Command>;
+
+export function createIntake(table: Table<Command>, index: CommandIndex, options: Partial<IntakeOptions>): Intake {
+  const { queuedPerDevice = 50, openPerDevice = 200 } = options;
+  /** Asked for and not durable yet, by device: they count as queued. */
+  const storing = new Map<string, number>();
+
+  function refuseFull(device: string): void {
+    const { queued, open } = index.countsOf(device);
+    const coming = storing.get(device) ?? 0;
+    if (queued + coming < queuedPerDevice && open + coming < openPerDevice) return;
+    const full =
+      queued + coming < queuedPerDevice ? `${openPerDevice} commands under way` : `${queuedPerDevice} queued`;
+    throw new RefusedError('queue-full', `"${device}" has ${full} already; wait, or cancel some.`);
+  }
+
+  function count(device: string, by: 1 | -1): void {
+    const coming = (storing.get(device) ?? 0) + by;
+    if (coming > 0) storing.set(device, coming);
+    else storing.delete(device);
+  }
+
+  return async (command) => {
+    const { device, id } = command;
+    const existing = index.get(id);
+    if (existing) return sameAgain(existing, command);
+    refuseFull(device);
+    count(device, 1);
+    try {
+      return (await table.set(id, command, 0)).value;
+    } catch (error) {
+      const row = table.get(id);
+      if (!(error instanceof Conflict) || !row) throw error;
+      return sameAgain(row.value, command);
+    } finally {
+      count(device, -1);
+    }
+  };
+}
+
+/** What a repeated request gets: the command it made the first time. */
+function sameAgain(existing: Command, asked: Command): Command {
+  if (existing.device === asked.device && existing.name === asked.name) return existing;
+  throw new RefusedError('exists', `There is another command "${asked.id}" already.`);
+}
