@@ -1,7 +1,7 @@
 /** The steps of a reading inside the hub, each ready to be timed alone: for `bench/hot-path.ts`. */
 import type { Connection } from '../hub/gateway/connection.ts';
 import { isTooDeep } from '../hub/gateway/depth.ts';
-import { createGatewayCounts } from '../hub/gateway/session.ts';
+import { createGatewayCounts } from '../hub/gateway/road.ts';
 import { createSessions, type SessionsDeps } from '../hub/gateway/sessions.ts';
 import { createIngest } from '../hub/telemetry/ingest.ts';
 import type { Journal } from '../hub/telemetry/journal.ts';

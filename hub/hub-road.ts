@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { loadUplinkChecks } from '../schemas/index.ts';
 import type { Device } from './devices/devices.ts';
-import { createGatewayCounts, type GatewayCounts } from './gateway/session.ts';
+import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';

@@ -1,7 +1,7 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
 import type { HubStatus, SinkStatus } from './api/status.ts';
 import type { PresenceState } from './devices/presence.ts';
-import type { GatewayCounts } from './gateway/session.ts';
+import type { GatewayCounts } from './gateway/road.ts';
 import type { Journal } from './telemetry/journal.ts';
 import type { Quarantine } from './telemetry/quarantine.ts';
 import type { Sinks } from './telemetry/sinks.ts';

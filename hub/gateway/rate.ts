@@ -1,8 +1,11 @@
 /** A token bucket: a sustained rate with room for ten seconds' worth at once. */
 
 export interface Bucket {
-  /** Takes `count`, or says in how many milliseconds to try again (and takes nothing). 0: taken. `now`: milliseconds. */
-  take(count: number, now: number): number;
+  /**
+   * Takes `count`, or says in how many milliseconds to try again (and takes nothing). 0: taken. `now`: milliseconds.
+   * `credit`: so much more than there is may be taken; it is missing later.
+   */
+  take(count: number, now: number, credit?: number): number;
   /** Whether it is as good as new. */
   isFull(now: number): boolean;
 }
@@ -22,10 +25,10 @@ class TokenBucket implements Bucket {
     this.#filledAt = now;
   }
 
-  take(count: number, now: number): number {
+  take(count: number, now: number, credit = 0): number {
     this.#fill(now);
     // More than the bucket can ever hold is let through when it is full, or it would wait for ever.
-    const needed = Math.min(count, this.#capacity);
+    const needed = Math.min(count, this.#capacity) - credit;
     if (this.#level >= needed) {
       this.#level -= count;
       return 0;

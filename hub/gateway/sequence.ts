@@ -59,6 +59,14 @@ export class Sequence implements FrameOwner {
     this.waitingFor = undefined;
   }
 
+  /** The frame of this number was taken. Returns how many numbers the device skipped before it. */
+  take(seq: number): number {
+    const skipped = seq - this.accepted - 1;
+    this.accepted = seq;
+    this.waitingFor = undefined;
+    return skipped;
+  }
+
   durable(seq: number): void {
     this.durableSeq = seq;
     if (!this.#waitsForStore) this.#ack(seq);

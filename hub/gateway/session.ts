@@ -1,65 +1,19 @@
 /** One device on one socket: reads its frames, sends them up the road, and answers each numbered one exactly once. */
-import type { Check } from '../../schemas/index.ts';
-import type { Downlink, Flow, Hello, Progress, Result, Telemetry } from '../../schemas/types.gen.ts';
-import type { Commands } from '../commands/commands.ts';
+import type { Downlink, Hello, Progress, Result, Telemetry } from '../../schemas/types.gen.ts';
 import type { Outlet } from '../commands/delivery.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
-import { holdsToken, redact } from '../kit/redact.ts';
-import type { Ingest } from '../telemetry/ingest.ts';
+import { redact } from '../kit/redact.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
+import { CommandLink } from './command-link.ts';
 import type { Connection } from './connection.ts';
 import { isTooDeep } from './depth.ts';
+import { FlowControl } from './flow.ts';
+import { parseFrame, quote, withoutTokens } from './frame-text.ts';
 import type { Bucket } from './rate.ts';
+import type { Road } from './road.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
 
-export interface SessionLimits {
-  frameBytes: number;
-  readingsPerFrame: number;
-  window: number;
-  readingsPerSecond: number;
-  backlogBytes: number;
-}
-
-/** Plain numbers that the metrics read. */
-export interface GatewayCounts {
-  frames: number;
-  /** Readings that were taken, and readings that were refused for good. */
-  accepted: number;
-  rejected: number;
-  duplicates: number;
-  /** Frame numbers that a device skipped. */
-  gaps: number;
-  flows: number;
-  errors: number;
-}
-
-export function createGatewayCounts(): GatewayCounts {
-  return { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
-}
-
-/** What all sessions of a hub share. */
-export interface Road {
-  limits: SessionLimits;
-  heartbeatMs: number;
-  checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
-  ingest: Ingest;
-  counts: GatewayCounts;
-  commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
-  /** The hub is stopping: nothing more is taken. */
-  draining: boolean;
-  /** Hands a frame to the journal; false when it cannot take it now. `asSent`: as in the journal. */
-  append(frame: Frame, asSent?: string): boolean;
-  /** The sequence of an epoch, continued from what the hub holds durably; `ack` is what the device shall hear. */
-  sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence;
-}
-
 const MAX_DEPTH = 8;
-const RETRY_WINDOW_MS = 200;
-const RETRY_DISK_MS = 5_000;
-/** So many windows of frames may be refused or ignored in a row before the device is taken for one that does not listen. */
-const PATIENCE = 4;
-/** A device that says nothing for so long gets its commands all the same. */
-const HELLO_MS = 1_000;
 /** Commands are sent while no more than this part of the backlog is used: acks come first. */
 const COMMANDS_SHARE = 0.25;
 
@@ -77,16 +31,11 @@ export class Session implements SequenceListener, Outlet {
   readonly connectedAt: number;
   readonly #road: Road;
   readonly #connection: Connection;
-  readonly #bucket: Bucket;
+  readonly #flow: FlowControl;
+  readonly #commands: CommandLink;
   #sequence: Sequence | undefined;
   #closed = false;
   #left: Refusal | undefined;
-  /** Set until the device is ready for commands: it has said something, or nothing for a while. */
-  #unready: NodeJS.Timeout | undefined;
-  /** Frames in a row of which nothing was taken. */
-  #strikes = 0;
-  /** The last `flow`, until a frame is taken again; it is repeated to a device that goes on elsewhere after the wait. */
-  #held: { reason: Flow['reason']; until: number } | undefined;
 
   constructor(name: SessionName, connection: Connection, road: Road, bucket: Bucket, now: number) {
     this.id = name.id;
@@ -95,8 +44,8 @@ export class Session implements SequenceListener, Outlet {
     this.connectedAt = now;
     this.#connection = connection;
     this.#road = road;
-    this.#bucket = bucket;
-    this.#unready = setTimeout(() => this.#listen(), HELLO_MS);
+    this.#flow = new FlowControl(this, road, bucket);
+    this.#commands = new CommandLink(name.device, this, road.commands);
   }
 
   get address(): string {
@@ -122,9 +71,9 @@ export class Session implements SequenceListener, Outlet {
     this.#road.counts.frames++;
     if (isTooDeep(data, MAX_DEPTH)) return this.#error('too-deep', `at most ${MAX_DEPTH} levels`);
     const text = data.toString();
-    const frame = parse(text);
+    const frame = parseFrame(text);
     if (frame === undefined) return this.#error('not-json', 'a frame is one JSON object');
-    if (this.#unready && frame.type !== 'hello') this.#listen();
+    if (frame.type !== 'hello') this.#commands.ready();
     switch (frame.type) {
       case 'telemetry':
         return this.#telemetry(frame, text, now);
@@ -132,7 +81,7 @@ export class Session implements SequenceListener, Outlet {
         return this.#hello(frame, now);
       case 'progress':
       case 'result':
-        return this.#command(frame);
+        return this.#answer(frame, now);
       default:
         return this.#error(
           'unknown-type',
@@ -156,14 +105,7 @@ export class Session implements SequenceListener, Outlet {
       heartbeatMs: this.#road.heartbeatMs,
       limits: { frameBytes, readingsPerFrame, window, readingsPerSecond },
     });
-    this.#listen();
-  }
-
-  /** From now on commands come here. */
-  #listen(): void {
-    clearTimeout(this.#unready);
-    this.#unready = undefined;
-    this.#road.commands.opened(this.device, this);
+    this.#commands.ready();
   }
 
   #begin(epoch: string, ack: 'journaled' | 'stored'): Sequence {
@@ -178,43 +120,14 @@ export class Session implements SequenceListener, Outlet {
     if (failure) return this.#error('invalid-frame', `telemetry: ${failure.path} ${failure.message}`);
     const telemetry = frame as unknown as Telemetry;
     const sequence = this.#sequence ?? this.#begin(this.id, 'journaled');
-    if (telemetry.seq === undefined) this.#take(telemetry, text, 0, sequence, now);
-    else this.#numbered(telemetry, text, telemetry.seq, sequence, now);
+    const { seq = 0 } = telemetry;
+    if (seq === 0 || this.#flow.isNext(seq, sequence, now)) this.#take(telemetry, text, seq, sequence, now);
   }
 
-  #numbered(frame: Telemetry, text: string, seq: number, sequence: Sequence, now: number): void {
-    if (seq <= sequence.accepted) return this.#again(seq, sequence);
-    if (sequence.waitingFor !== undefined && seq !== sequence.waitingFor) {
-      return this.#ignore(sequence.waitingFor, now);
-    }
-    if (sequence.accepted - sequence.acked >= this.#road.limits.window) {
-      return this.#flow('window', RETRY_WINDOW_MS, seq, now);
-    }
-    this.#take(frame, text, seq, sequence, now);
-  }
-
-  /** A frame that was taken before: durable ones are acknowledged again, others will be soon. */
-  #again(seq: number, sequence: Sequence): void {
-    this.#road.counts.duplicates++;
-    if (seq <= sequence.acked) this.send({ type: 'ack', seq: sequence.acked });
-  }
-
-  /** The device was told to begin again with `from` and may not have read it yet; later it is told once more. */
-  #ignore(from: number, now: number): void {
-    const { reason = 'overload', until = 0 } = this.#held ?? {};
-    if (now >= until) this.#flow(reason, RETRY_WINDOW_MS, from, now);
-    else this.#strike('flood', 'flow frames were ignored');
-  }
-
-  /** One more frame of which nothing was taken; a device that sends nothing else is sent away. */
-  #strike(code: RefusalCode, detail: string): void {
-    if (++this.#strikes > PATIENCE * this.#road.limits.window) this.close(code, detail);
-  }
-
+  /** `seq` 0: the device did not number it. */
   #take(frame: Telemetry, text: string, seq: number, sequence: Sequence, now: number): void {
     const { counts, ingest } = this.#road;
-    const waitMs = this.#bucket.take(frame.readings.length, now);
-    if (waitMs > 0) return this.#flow('rate', waitMs, seq, now);
+    if (!this.#flow.allowsReadings(frame.readings.length, seq, sequence, now)) return;
     const { device } = this;
     const { readings, isTimed, ...refused } = ingest.check(frame.stream, frame.readings, now, sequence.given);
     const rejected = refused.rejected && withoutTokens(refused.rejected);
@@ -223,11 +136,11 @@ export class Session implements SequenceListener, Outlet {
     if (rejected) taken.rejected = rejected;
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
-    if (!this.#road.append(taken, asSent)) return this.#flow('disk', RETRY_DISK_MS, seq, now);
-    this.#strikes = 0;
+    if (!this.#road.append(taken, asSent)) return this.#flow.diskIsFull(seq, sequence, now);
+    this.#flow.taken();
     counts.accepted += readings.length;
     counts.rejected += frame.readings.length - readings.length;
-    if (seq > 0) this.#advance(seq, sequence);
+    if (seq > 0) counts.gaps += sequence.take(seq);
     if (rejected) this.#reject(seq, rejected);
   }
 
@@ -236,41 +149,15 @@ export class Session implements SequenceListener, Outlet {
     this.#tell(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
   }
 
-  #advance(seq: number, sequence: Sequence): void {
-    this.#road.counts.gaps += seq - sequence.accepted - 1;
-    sequence.accepted = seq;
-    sequence.waitingFor = undefined;
-  }
-
-  #flow(reason: Flow['reason'], retryAfterMs: number, seq: number, now: number): void {
-    this.#road.counts.flows++;
-    this.#held = { reason, until: now + retryAfterMs };
-    this.#strike('flood', 'flow frames were ignored');
-    if (seq === 0) return this.send({ type: 'flow', reason, retryAfterMs });
-    if (this.#sequence) this.#sequence.waitingFor = seq;
-    this.send({ type: 'flow', reason, from: seq, retryAfterMs });
-  }
-
-  #command(frame: Record<string, unknown>): void {
+  #answer(frame: Record<string, unknown>, now: number): void {
     const type = frame.type as 'progress' | 'result';
     const failure = this.#road.checks[type](frame);
     if (failure) return this.#error('invalid-frame', `${type}: ${failure.path} ${failure.message}`);
-    const known = type === 'progress' ? this.#progress(frame) : this.#result(frame);
-    const id = String(frame.id);
-    if (!known) this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(id)}`, id);
-  }
-
-  #progress(frame: Record<string, unknown>): boolean {
-    return this.#road.commands.progress(this.device, frame as unknown as Progress);
-  }
-
-  #result(frame: Record<string, unknown>): boolean {
-    const { id } = frame as unknown as Result;
-    const durable = this.#road.commands.result(this.device, frame as unknown as Result);
-    void durable?.then((isDurable) => {
-      if (isDurable) this.send({ type: 'result-ack', id });
-    });
-    return durable !== undefined;
+    if (!this.#flow.allowsAnswer(now)) return;
+    const answer = frame as unknown as Progress | Result;
+    if (this.#commands.take(answer)) return this.#flow.taken();
+    const { id } = answer;
+    this.#error('unknown-command', `${type}: the hub has sent this device no command ${quote(id)}`, id);
   }
 
   ack(seq: number): void {
@@ -278,7 +165,7 @@ export class Session implements SequenceListener, Outlet {
   }
 
   lost(from: number): void {
-    this.#flow('disk', RETRY_DISK_MS, from, Date.now());
+    if (this.#sequence) this.#flow.diskIsFull(from, this.#sequence, Date.now());
   }
 
   #error(code: RefusalCode, detail: string, id?: string): void {
@@ -286,7 +173,7 @@ export class Session implements SequenceListener, Outlet {
     const { title, retry } = REFUSALS[code];
     const about = id === undefined ? {} : { id };
     this.#tell({ type: 'error', code, message: `${title} ${detail}`.slice(0, 500), temporary: retry, ...about });
-    this.#strike('protocol', 'nothing but frames that cannot be used');
+    this.#flow.strike('protocol', 'nothing but frames that cannot be used');
   }
 
   /** Hands a frame over; whether there was a socket to hand it to. */
@@ -327,27 +214,7 @@ export class Session implements SequenceListener, Outlet {
   /** The socket is gone: the sequence goes on without a listener until the next session of its epoch. */
   ended(): void {
     this.#closed = true;
-    clearTimeout(this.#unready);
-    this.#road.commands.closed(this.device, this);
+    this.#commands.end();
     if (this.#sequence?.listener === this) this.#sequence.listener = undefined;
   }
 }
-
-/** What is refused is kept for people to look at; a token that strayed into it is not for them. */
-function withoutTokens(rejected: Rejection[]): Rejection[] {
-  const text = JSON.stringify(rejected);
-  return holdsToken(text) ? JSON.parse(redact(text)) : rejected;
-}
-
-function parse(text: string): Record<string, unknown> | undefined {
-  try {
-    const frame: unknown = JSON.parse(text);
-    return typeof frame === 'object' && frame !== null && !Array.isArray(frame)
-      ? (frame as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const quote = (value: unknown) => (JSON.stringify(value) ?? 'missing').slice(0, 80);

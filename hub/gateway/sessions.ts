@@ -6,8 +6,9 @@ import type { Journal, Offset } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
 import { type Bucket, createBucket } from './rate.ts';
+import type { Road } from './road.ts';
 import { Sequence } from './sequence.ts';
-import { type Road, Session } from './session.ts';
+import { Session } from './session.ts';
 
 export interface Sessions {
   /**

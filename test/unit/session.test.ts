@@ -326,11 +326,27 @@ describe('a session and commands', () => {
     expect(orders.told).toEqual(['opened d1', 'closed d1', 'opened d1']);
   });
 
+  it('asks for them once, though hello comes after a second of silence', () => {
+    vi.useFakeTimers();
+    reconnect();
+    vi.advanceTimersByTime(1_500);
+    say(hello);
+    say(telemetry(1));
+    expect(orders.told).toEqual(['closed d1', 'opened d1']);
+  });
+
+  it('asks for none when the welcome finds nobody who reads', () => {
+    wire.backlog = 100_000;
+    say(hello);
+    expect(orders.told).toEqual(['closed d1']);
+  });
+
   it('asks for none once it was closed', () => {
     vi.useFakeTimers();
+    reconnect();
     session.close('silent', '');
     vi.advanceTimersByTime(5_000);
-    expect(orders.told).toEqual(['closed d1']);
+    expect(orders.told).toEqual(['closed d1', 'closed d1']);
   });
 
   it('has room for commands while its socket is nearly empty', () => {
@@ -355,5 +371,51 @@ describe('a session and commands', () => {
     expect(say({ type, id: 'c9', state: 'accepted', ok: true })).toMatchObject([
       { type: 'error', code: 'unknown-command', id: 'c9' },
     ]);
+  });
+
+  describe('of a device that says too much', () => {
+    const many = Array.from({ length: 1000 }, (_, index) => ({ ts: NOW + index, light: 1 }));
+    const progress = { type: 'progress', id: 'c1', state: 'running', progress: 0.5 };
+    const result = { type: 'result', id: 'c1', ok: true };
+    beforeEach(() => {
+      orders.known.add('c1');
+      say(telemetry(1, ...many));
+    });
+    const flood = (now = NOW) => {
+      let taken = 0;
+      while (say(progress, now).length === 0 && taken < 10_000) taken++;
+      return taken;
+    };
+
+    it('takes answers though its readings have used up the rate', async () => {
+      expect(say(telemetry(2))).toMatchObject([{ type: 'flow', reason: 'rate' }]);
+      expect(say(progress)).toEqual([]);
+      expect(say(result)).toEqual([]);
+      await Promise.resolve();
+      expect(wire.take()).toEqual([{ type: 'result-ack', id: 'c1' }]);
+    });
+
+    it('says flow to answers beyond those of all its commands, and takes them after the wait', async () => {
+      expect(flood()).toBe(400);
+      expect(say(result)).toEqual([{ type: 'flow', reason: 'rate', retryAfterMs: 10 }]);
+      expect(say(result, NOW + 10)).toEqual([]);
+      await Promise.resolve();
+      expect(wire.take()).toEqual([{ type: 'result-ack', id: 'c1' }]);
+      expect(say(telemetry(2), NOW + 20)).toMatchObject([{ type: 'flow', reason: 'rate', retryAfterMs: 4_000 }]);
+    });
+
+    it('sends it away with 4003 when it does not listen', () => {
+      flood();
+      for (let sent = 0; sent < 30; sent++) say(progress);
+      expect(wire.closed).toBe(4003);
+    });
+
+    it('has patience again after an answer that was taken', () => {
+      for (let round = 0; round < 5; round++) {
+        for (let sent = 0; sent < 10; sent++) say('garbage');
+        say(progress);
+      }
+      expect(wire.closed).toBeUndefined();
+    });
   });
 });

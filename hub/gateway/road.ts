@@ -1,0 +1,46 @@
+/** What all sessions of a hub share: their limits, what they count, and where their frames go. */
+import type { Check } from '../../schemas/index.ts';
+import type { Commands } from '../commands/commands.ts';
+import type { Ingest } from '../telemetry/ingest.ts';
+import type { Frame } from '../telemetry/reading.ts';
+import type { Sequence } from './sequence.ts';
+
+export interface SessionLimits {
+  frameBytes: number;
+  readingsPerFrame: number;
+  window: number;
+  readingsPerSecond: number;
+  backlogBytes: number;
+}
+
+/** Plain numbers that the metrics read. */
+export interface GatewayCounts {
+  frames: number;
+  /** Readings that were taken, and readings that were refused for good. */
+  accepted: number;
+  rejected: number;
+  duplicates: number;
+  /** Frame numbers that a device skipped. */
+  gaps: number;
+  flows: number;
+  errors: number;
+}
+
+export function createGatewayCounts(): GatewayCounts {
+  return { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
+}
+
+export interface Road {
+  limits: SessionLimits;
+  heartbeatMs: number;
+  checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
+  ingest: Ingest;
+  counts: GatewayCounts;
+  commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
+  /** The hub is stopping: nothing more is taken. */
+  draining: boolean;
+  /** Hands a frame to the journal; false when it cannot take it now. `asSent`: as in the journal. */
+  append(frame: Frame, asSent?: string): boolean;
+  /** The sequence of an epoch, continued from what the hub holds durably; `ack` is what the device shall hear. */
+  sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence;
+}
