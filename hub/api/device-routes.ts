@@ -87,8 +87,9 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       async handle({ body }) {
         const { id, expiresInMs, ...details } = body as NewDevice;
         const expiresAt = untilOf(expiresInMs);
-        const { device, token } = await devices.add(id, { ...details, ...(expiresAt !== undefined && { expiresAt }) });
-        return { status: 201, body: { ...shown(device), token } };
+        const life = expiresAt === undefined ? {} : { expiresAt };
+        const { device, token } = await devices.add(id, { ...details, ...life });
+        return { status: 201, body: { ...shown(device), token, ...life } };
       },
     },
     {

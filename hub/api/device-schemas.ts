@@ -2,6 +2,7 @@
 import { DEVICE_ID, EXPECTED_INTERVAL_MS, MAX_TAGS, MAX_TEXT } from '../devices/device-details.ts';
 import { PRESENCE_STATES } from '../devices/presence.ts';
 import { object, type Schema } from './route.ts';
+import { EXPIRES_AT } from './token-life.ts';
 
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 /** All tags of a device. */
@@ -78,8 +79,9 @@ export const DEVICE_WITH_TOKEN: Schema = object(
   {
     ...DEVICE_PROPERTIES,
     token: { type: 'string', description: 'Shown only here.', examples: ['thd_6vTq0ZcB1xYk_***'] },
+    expiresAt: EXPIRES_AT,
   },
-  MAY_LACK,
+  [...MAY_LACK, 'expiresAt'],
 );
 
 /** One of its last sessions. */
