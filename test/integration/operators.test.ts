@@ -148,7 +148,11 @@ describe('the command line', () => {
     const { code, stdout } = await run('operators', 'add', 'ci', '--role', 'viewer', '--expires', '30d', '--json');
     expect([code, JSON.parse(stdout)]).toEqual([0, { id: 'ci', token: expect.stringMatching(/^tho_/) }]);
     expect((await run('operators', 'ls')).stdout).toMatch(/^ci +viewer +\S+ \S+ +2\d{3}-/m);
-    expect((await run('operators', 'rotate', 'ci')).stdout).toMatch(/^tho_\S+\n$/);
+    const rotated = await run('operators', 'rotate', 'ci', '--expires', '90d');
+    expect(rotated.stdout).toMatch(/^tho_\S+\n$/);
+    expect(rotated.stderr).toMatch(/It expires \d{4}-.+, in (90 d 0 h|89 d 23 h)\.$/m);
+    expect((await run('operators', 'rotate', 'ci')).stderr).toMatch(/It expires /);
+    expect((await run('operators', 'rotate', 'ci', '--expires', 'never')).stderr).toMatch(/It never expires\.$/m);
     expect(await run('operators', 'rm', 'ci')).toMatchObject({ code: 0, stdout: '' });
     expect((await run('operators', 'add', 'ci')).code).toBe(2);
   });
@@ -170,7 +174,7 @@ describe('the command line', () => {
     const changing =
       /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|audit)$/;
     for (const [path, role] of roles) {
-      if (path === 'completion') continue;
+      if (path === 'completion' || path === 'help') continue;
       const needed = path.startsWith('operators ') ? 'admin' : changing.test(path) ? 'operator' : 'viewer';
       expect([path, role]).toEqual([path, needed]);
     }
