@@ -92,8 +92,7 @@ async function addDevice(session: Session, id = '') {
     ...(description !== undefined && { description }),
     ...(expectedInterval !== undefined && { expectedIntervalMs: expectedInterval }),
   };
-  const { token, tokens } = await client.json<show.ShownDevice & NewToken>('POST', '/v1/devices', body);
-  const made = { ...tokens.at(-1), token };
+  const made = await client.json<NewToken>('POST', '/v1/devices', body);
   const use = 'put it into the device as Authorization: Bearer <token>';
   showToken(session, id, made, `This is the token of ${id}, shown only now: ${use}.`);
 }

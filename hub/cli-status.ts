@@ -51,8 +51,6 @@ async function listJobs({ client, options, color, print }: Session) {
   print(options.json ? JSON.stringify(jobs, undefined, 2) : jobTable(jobs, color));
 }
 
-const tookOf = (ms: number) => (ms < 1_000 ? `${Math.round(ms)} ms` : duration(ms));
-
 function jobTable(jobs: JobStatus[], color: Colors): string {
   const rows = jobs.map(({ name, at, running, runs, failures, last, nextRunAt }) => {
     const did = last?.did === undefined ? '' : ` (${last.did})`;
@@ -62,7 +60,7 @@ function jobTable(jobs: JobStatus[], color: Colors): string {
       at,
       running ? 'now' : last ? time(last.at) : 'not yet',
       last ? result : '',
-      last ? tookOf(last.durationMs) : '',
+      last ? duration(last.durationMs) : '',
       failures > 0 ? color.red(`${failures} of ${runs}`) : String(failures),
       nextRunAt === undefined ? '–' : time(nextRunAt),
     ];

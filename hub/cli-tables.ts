@@ -140,9 +140,10 @@ export function bytes(count: number): string {
   return `${Number((count / 1024 ** step).toFixed(1))} ${units[step]}`;
 }
 
-/** The two largest units: `3 d 4 h`, `12 min 5 s`, `0.4 s`. */
+/** The two largest units: `3 d 4 h`, `12 min 5 s`, `1.4 s`, `20 ms`. */
 export function duration(ms: number): string {
   const seconds = Math.round(ms / 1000);
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
@@ -165,7 +166,7 @@ function expiryOf({ tokens }: Device, now: number): string {
   return expiresAt <= now ? 'expired' : `in ${duration(expiresAt - now)}${two}`;
 }
 
-const ago = (ms: number) => `${duration(Math.max(0, ms))} ago`;
+const ago = (ms: number) => (ms < 1_000 ? 'just now' : `${duration(ms)} ago`);
 const trimmed = (text: string) => text.replaceAll(/ +$/gm, '');
 const tagsOf = ({ tags }: Device) =>
   Object.entries(tags)

@@ -16,20 +16,21 @@ export function askOn(
       // The terminal's own line editing: Ctrl-C stays a signal to the program.
       const lines = createInterface({ input, output, terminal: false });
       const abort = () => {
-        output.write('\n');
         reject(signal.reason);
         lines.close();
       };
       signal.addEventListener('abort', abort, { once: true });
       output.write(`${question} (y/N) `);
-      let answer = '';
+      let answer: string | undefined;
       lines.once('line', (line) => {
         answer = line;
         lines.close();
       });
       lines.once('close', () => {
         signal.removeEventListener('abort', abort);
-        resolve(/^\s*y(es)?\s*$/i.test(answer));
+        // Nothing was typed to its end: Ctrl-C or Ctrl-D, after which the terminal is still on the question's line.
+        if (answer === undefined) output.write('\n');
+        resolve(/^\s*y(es)?\s*$/i.test(answer ?? ''));
       });
     });
 }
