@@ -27,8 +27,8 @@ export function registerCli(program: Command): void {
   const tolerate = () => void process.stdout.off('error', ignore).on('error', ignore);
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
-  const parts = [registerGroups, registerSchedules, registerDevices, registerCommands, registerOperators];
-  for (const register of [...parts, registerReadings, registerStatus, registerAudit]) register(program, verb);
+  const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
+  for (const register of [...parts, registerStatus, registerOperators, registerAudit]) register(program, verb);
   registerCompletion(program, verb);
   registerHelp(program);
 }
