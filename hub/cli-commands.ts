@@ -27,6 +27,11 @@ const EARLY_MS = 2_000;
 
 /** Adds `hub send` and `hub commands …`. */
 export function registerCommands(program: Program, verb: AddVerb): void {
+  registerSending(program, verb);
+  registerLooking(program.command('commands').description('Commands that were sent to devices.'), verb);
+}
+
+function registerSending(program: Program, verb: AddVerb) {
   verb(
     program,
     'send <device> <command> [params...]',
@@ -46,7 +51,9 @@ export function registerCommands(program: Program, verb: AddVerb): void {
     .option('--timeout <duration>', "how long the device may take (the command's own)", durationOf)
     .addOption(yesOption())
     .option('--json', 'the command as JSON');
-  const commands = program.command('commands').description('Commands that were sent to devices.');
+}
+
+function registerLooking(commands: Program, verb: AddVerb) {
   verb(commands, 'ls', 'The newest commands.', listCommands, [
     'hub commands ls --device meter-7',
     'hub commands ls --state unknown --json',

@@ -28,6 +28,22 @@ A time that the clocks skip runs when they jump, one that they repeat runs once.
 /** Adds `hub schedule …`. */
 export function registerSchedules(program: Command, verb: AddVerb): void {
   const schedule = program.command('schedule').description('Commands on a timetable.');
+  registerAdding(schedule, verb);
+  verb(schedule, 'ls', 'All schedules.', listSchedules, ['hub schedule ls']).option('--json', 'as JSON');
+  verb(schedule, 'show <schedule>', 'One schedule, its next five runs and its last ones.', showSchedule, [
+    'hub schedule show nightly-reboot',
+  ]).option('--json', 'as JSON');
+  const change = (name: string, description: string, run: Verb, flag = '') =>
+    verb(schedule, `${name} <schedule>`, description, run, [`hub schedule ${name} nightly-reboot${flag}`], 'operator');
+  change('pause', 'Runs it no more until it is resumed.', enable(false));
+  change('resume', 'Runs it again; times in the pause are not made up for.', enable(true));
+  change('run', 'Runs it once now, paused or not.', runSchedule, ' --yes')
+    .addOption(yesOption())
+    .option('--json', 'as JSON');
+  change('rm', 'Removes it; what it sent stays.', removeSchedule);
+}
+
+function registerAdding(schedule: Command, verb: AddVerb) {
   withOrder(
     verb(
       schedule,
@@ -49,44 +65,6 @@ export function registerSchedules(program: Command, verb: AddVerb): void {
     .option('--description <text>', 'for people')
     .option('--paused', 'do not run it yet')
     .option('--json', 'as JSON');
-  verb(schedule, 'ls', 'All schedules.', listSchedules, ['hub schedule ls']).option('--json', 'as JSON');
-  verb(schedule, 'show <schedule>', 'One schedule, its next five runs and its last ones.', showSchedule, [
-    'hub schedule show nightly-reboot',
-  ]).option('--json', 'as JSON');
-  verb(
-    schedule,
-    'pause <schedule>',
-    'Runs it no more until it is resumed.',
-    enable(false),
-    ['hub schedule pause nightly-reboot'],
-    'operator',
-  );
-  verb(
-    schedule,
-    'resume <schedule>',
-    'Runs it again; times in the pause are not made up for.',
-    enable(true),
-    ['hub schedule resume nightly-reboot'],
-    'operator',
-  );
-  verb(
-    schedule,
-    'run <schedule>',
-    'Runs it once now, paused or not.',
-    runSchedule,
-    ['hub schedule run nightly-reboot --yes'],
-    'operator',
-  )
-    .addOption(yesOption())
-    .option('--json', 'as JSON');
-  verb(
-    schedule,
-    'rm <schedule>',
-    'Removes it; what it sent stays.',
-    removeSchedule,
-    ['hub schedule rm nightly-reboot'],
-    'operator',
-  );
 }
 
 async function addSchedule(session: Session, id = '', cron = '', name = '', ...pairs: string[]) {
