@@ -114,8 +114,9 @@ async function listCommands({ client, options, color, print, hint }: Session) {
   else if (page.commands.length === 0) hint('There are no such commands: hub send DEVICE COMMAND');
   else {
     const rows = page.commands.map((command) => {
-      const { id, device, name, params, createdAt } = command;
-      return [time(createdAt), id, device, `${name} ${cell(params)}`, shownState(command, color), outcomeOf(command)];
+      const { id, device, name, params, createdAt, misfit } = command;
+      const answer = misfit === undefined ? outcomeOf(command) : `${outcomeOf(command)} ${color.yellow('(misfit)')}`;
+      return [time(createdAt), id, device, `${name} ${cell(params)}`, shownState(command, color), answer];
     });
     print(table(['CREATED', 'ID', 'DEVICE', 'COMMAND', 'STATE', 'ANSWER'], rows, color));
   }
@@ -155,7 +156,7 @@ async function showEnd(session: Session, command: Command) {
 
 function showOne({ options, color, print }: Session, command: Command) {
   if (options.json) return print(JSON.stringify(command, undefined, 2));
-  const { id, device, name, params, actor, attempt, createdAt, expiresAt, deadlineAt, finishedAt, misfit } = command;
+  const { id, device, name, params, actor, createdAt, finishedAt, misfit } = command;
   const rows: [string, string | number][] = [
     ['command', id],
     ['device', device],
@@ -164,14 +165,16 @@ function showOne({ options, color, print }: Session, command: Command) {
     ['answer', outcomeOf(command) || '–'],
     ['by', actor],
     ['created', time(createdAt)],
-    [
-      'sent',
-      attempt === 0 ? `not yet; until ${time(expiresAt)}` : `${attempt} ×, deadline ${time(Number(deadlineAt))}`,
-    ],
+    ['sent', sentText(command)],
   ];
   if (finishedAt !== undefined) rows.push(['ended', time(finishedAt)]);
   if (misfit !== undefined) rows.push(['misfit', color.yellow(cell(misfit))]);
   print(sheet(rows, color));
+}
+
+function sentText({ state, attempt, expiresAt, deadlineAt }: Command): string {
+  if (attempt > 0) return `${attempt} ×, deadline ${time(Number(deadlineAt))}`;
+  return state === 'queued' ? `not yet; until ${time(expiresAt)}` : 'never';
 }
 
 function outcomeOf({ value, error }: Command): string {

@@ -57,7 +57,10 @@ export function orderOf({ options }: Session): Record<string, unknown> {
 /** The devices that the options mean. Throws `UserError` (usage) when they mean none. */
 export function selectorOf({ options, tags }: Session): Selector {
   const devices = Array.isArray(options.device) ? options.device : undefined;
-  if (options.all) return { tags: {} };
+  if (options.all) {
+    if (!devices && Object.keys(tags).length === 0) return { tags: {} };
+    throw new UserError('--all means every device; leave it out, or leave out --tag and --device.', EXIT.usage);
+  }
   if (Object.keys(tags).length > 0) return { tags, ...(devices && { devices }) };
   if (devices) return { devices };
   throw new UserError('Say which devices: --tag name=value, --device ID or --all.', EXIT.usage);

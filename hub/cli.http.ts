@@ -25,7 +25,7 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
   const target: Target = {
     signal,
     url: env.HUB_URL ? checkedUrl(env.HUB_URL) : await urlIn(dataDir),
-    token: env.HUB_TOKEN === undefined ? await tokenIn(dataDir) : given(env.HUB_TOKEN),
+    token: env.HUB_TOKEN === undefined ? await ownToken(dataDir, env.HUB_URL) : given(env.HUB_TOKEN),
   };
   return {
     async json<T>(method: string, path: string, body?: unknown) {
@@ -103,6 +103,23 @@ async function urlIn(dataDir: string): Promise<string> {
   } catch {
     const message = `No hub is running with the data folder ${dataDir}: start one, or name it by --data or HUB_URL.`;
     throw new UserError(message, EXIT.unreachable);
+  }
+}
+
+/** The token of the data folder is for the hub of that folder, and is not told to another address. */
+async function ownToken(dataDir: string, url: string | undefined): Promise<string> {
+  if (!url || new URL(url).origin === (await originIn(dataDir))) return tokenIn(dataDir);
+  throw new UserError(
+    `HUB_URL is not the address of the hub in ${dataDir}, so its admin.token is not sent there: set HUB_TOKEN.`,
+    EXIT.usage,
+  );
+}
+
+async function originIn(dataDir: string): Promise<string | undefined> {
+  try {
+    return new URL(await urlIn(dataDir)).origin;
+  } catch {
+    return undefined;
   }
 }
 

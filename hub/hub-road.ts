@@ -1,6 +1,7 @@
 /** Builds the road of a reading, gateway → ingest → journal → sinks, and who reacts to what happens on it. */
 import { hostname } from 'node:os';
 import { loadUplinkChecks } from '../schemas/index.ts';
+import type { CommandState } from './commands/command.ts';
 import { whyExpired, whyLeave } from './devices/device-tokens.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
@@ -20,6 +21,8 @@ export interface Road {
   reporter: StatusReporter;
 }
 
+/** What only a device can make of a command. */
+const ANSWERED = new Set<CommandState>(['accepted', 'succeeded', 'failed', 'rejected']);
 const TOKEN_WATCH_MS = 250;
 /** The part of the drain time that sinks may take. */
 const SINKS_SHARE = 0.4;
@@ -43,12 +46,16 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
     commands,
     observeAck: metrics.observeAckLatency,
     onOpen(session) {
+      devices.touch(session.device, session.connectedAt);
       presence.opened(session);
       devices
         .used(session.device, session.keyId)
         .catch((error) => log.error({ device: session.device, err: error }, 'its former token could not be ended'));
     },
-    onEnd: presence.ended,
+    onEnd(session, end) {
+      if (devices.get(session.device)) devices.touch(session.device, end.at);
+      presence.ended(session, end);
+    },
     storeProgress: () => {
       const { cursors, next } = journal.status(Date.now());
       return { stored: cursors[store.name]?.offset ?? 0, next };
@@ -155,9 +162,11 @@ function onReadings(
 /** What follows from a change of a command, of a presence, of a device. */
 function onChanges({ log }: HubStart, { journal }: Storage, records: Records, sessions: Sessions, live: Live): void {
   const { commands, devices, presence } = records;
-  commands.onChange((command) =>
-    live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
-  );
+  commands.onChange((command) => {
+    const { device, id, state, updatedAt } = command;
+    live.tell({ kind: 'command', device, key: id, data: command });
+    if (ANSWERED.has(state)) devices.touch(device, updatedAt);
+  });
   presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
   devices.onChange((id, device, isRevoked) => {
     const why = whyLeave(device, sessions.get(id)?.keyId ?? '', isRevoked);

@@ -56,8 +56,13 @@ export function checkParams(type: CommandType, params: Record<string, unknown>):
   if (failures.length > 0) throw new ParamsMisfit(failures);
 }
 
-/** A command of that type in state `queued`. Throws `RefusedError` (invalid). */
-export function commandOf(request: CommandRequest, type: CommandType, id: string, now: number): Command {
+/** A command of that type in state `queued`; `createdAt` is its place in the order, `now` begins its TTL. Throws `RefusedError` (invalid). */
+export function commandOf(
+  request: CommandRequest,
+  type: CommandType,
+  id: string,
+  { createdAt, now }: { createdAt: number; now: number },
+): Command {
   const { device, params = {}, ttlMs = TTL_MS.fallback, timeoutMs = type.timeoutMs, actor, group, schedule } = request;
   checkParams(type, params);
   inRange('ttlMs', ttlMs, TTL_MS.min, TTL_MS.max);
@@ -66,7 +71,7 @@ export function commandOf(request: CommandRequest, type: CommandType, id: string
   const origin = { ...(group !== undefined && { group }), ...(schedule !== undefined && { schedule }) };
   return {
     ...{ id, device, name: type.name, params, state: 'queued', actor, attempt: 0, ...origin },
-    ...{ createdAt: now, updatedAt: now, expiresAt: now + ttlMs, timeoutMs },
+    ...{ createdAt, updatedAt: now, expiresAt: now + ttlMs, timeoutMs },
   };
 }
 

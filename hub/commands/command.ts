@@ -126,7 +126,10 @@ export function advance(command: Command, event: CommandEvent, now: number): Com
   if (event.type === 'fail' || event.type === 'reject') next.error = event.error;
   if (event.type === 'cancel') next.error = { code: 'cancelled', message: `by ${event.by}` };
   // A device of the same id that is added later is another one.
-  if (event.type === 'remove') next.expiresAt = Math.min(command.expiresAt, now);
+  if (event.type === 'remove') {
+    next.expiresAt = Math.min(command.expiresAt, now);
+    next.error = { code: 'device-removed', message: 'the device was removed' };
+  }
   if (state === 'sent' || state === 'accepted') next.deadlineAt = command.deadlineAt ?? now + command.timeoutMs;
   if (hasEnded(state) && command.state !== state) next.finishedAt = now;
   return next;

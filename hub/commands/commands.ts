@@ -153,7 +153,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
   /** The command if the device was sent it. */
   function owned(device: string, frame: Progress | Result): Command | undefined {
     const command = index.get(frame.id);
-    if (command?.device === device) return command;
+    if (command?.device === device && isForLivingDevice(command)) return command;
     if (command) offend(device, frame);
     return undefined;
   }
@@ -181,7 +181,7 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       // A clock that goes back must not put a command before those that were asked for earlier, nor before its device.
       latestAt = Math.max(latestAt, now());
       const createdAt = Math.max(latestAt, since);
-      const command = await store(commandOf(request, type, request.id ?? makeId(createdAt), createdAt));
+      const command = await store(commandOf(request, type, request.id ?? makeId(createdAt), { createdAt, now: now() }));
       if (isForLivingDevice(command)) return command;
       return (await change(command.id, { type: 'remove' })) ?? command;
     },

@@ -1,4 +1,5 @@
 /** The thread of a SQLite database: one message, one transaction or one question, in the order they came. */
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Answer, Cell, Column, Request, Step, StepResult } from './database.sqlite.ts';
@@ -13,6 +14,8 @@ const database = open();
 const statements = new Map<string, StatementSync>();
 
 function open(): DatabaseSync {
+  // For the hub's eyes only; SQLite gives its -wal and -shm the same mode.
+  closeSync(openSync(file, 'a', 0o600));
   const opened = new DatabaseSync(file, { timeout: 5000 });
   // FULL: a transaction is on the disk when it is answered, since the journal forgets what a sink has taken.
   opened.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864');

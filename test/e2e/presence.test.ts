@@ -43,6 +43,19 @@ describe('a device', () => {
     expect((await presence('meter')).since).toBe(session!.endedAt);
   });
 
+  it('is seen by its connection and its answers, not only by its readings', async () => {
+    const seen = async () => (await hub.call<{ lastSeenAt?: number }>('GET', '/v1/devices/mute')).lastSeenAt ?? 0;
+    const device = await connectRaw(hub, { token: await hub.addDevice('mute') });
+    await expect.poll(seen).toBeGreaterThan(0);
+    const before = await seen();
+    device.say({ type: 'hello', epoch: 'e1' });
+    await device.next();
+    await hub.call('POST', '/v1/devices/mute/commands', { name: 'identify' });
+    const { id } = await device.next();
+    device.say({ type: 'result', id, ok: true });
+    await expect.poll(seen).toBeGreaterThan(before);
+  });
+
   it('whose connection breaks without a goodbye is lost', async () => {
     const device = await connectRaw(hub, { token: await hub.addDevice('broken') });
     device.ws.terminate();
@@ -94,7 +107,7 @@ it('a device that is connected and sends nothing is silent, is found as such, an
   expect(status.devices).toMatchObject({ silent: 1 });
   const metrics = await fetch(`${hub.api}/metrics`, { headers });
   expect(await metrics.text()).toContain('hub_devices{state="silent"} 1\n');
-  await hub.call('PATCH', '/v1/devices/quiet', { expectedIntervalMs: 60_000 });
+  await hub.call('PATCH', '/v1/devices/mute', { expectedIntervalMs: 60_000 });
   device.say(reading(1));
   await becomes('quiet', { state: 'online', reason: 'reading came' });
   device.close();

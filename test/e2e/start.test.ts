@@ -40,8 +40,8 @@ describe('hub start', () => {
   it('is ready when it says so, keeps its secrets to itself, and drains on SIGTERM with exit 0', async () => {
     hub = await startTestHub();
     expect(await (await fetch(`${hub.api}/readyz`)).json()).toEqual({ ready: true });
-    expect(statSync(join(hub.dataDir, 'admin.token')).mode & 0o777).toBe(0o600);
-    expect(statSync(join(hub.dataDir, 'tls/key.pem')).mode & 0o777).toBe(0o600);
+    const secret = ['admin.token', 'tls/key.pem', 'hub.db', 'audit.db', 'quarantine.db', 'telemetry.db'];
+    for (const file of secret) expect([file, statSync(join(hub.dataDir, file)).mode & 0o777]).toEqual([file, 0o600]);
     const device = await connectRaw(hub, { token: await hub.addDevice('d1') });
     device.say({ type: 'telemetry', seq: 1, stream: 'environment', readings: [{ light: 5 }] });
     const stopped = hub.stop();

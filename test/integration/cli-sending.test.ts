@@ -1,6 +1,8 @@
 /** The command line where it sends commands: what it asks before, what it says while they wait, and how it ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../helpers/api.ts';
@@ -14,8 +16,9 @@ beforeEach(async () => {
 });
 afterEach(() => hub.close());
 
-async function ended(program: string, args: string[], input = '') {
-  const child = spawn(program, args, { env: { PATH: process.env.PATH, HUB_DATA: hub.dataDir, TERM: 'dumb' } });
+async function ended(program: string, args: string[], input = '', more: Record<string, string> = {}) {
+  const env = { PATH: process.env.PATH, HUB_DATA: hub.dataDir, TERM: 'dumb', ...more };
+  const child = spawn(program, args, { env });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => (output.stdout += chunk));
   child.stderr.on('data', (chunk) => (output.stderr += chunk));
@@ -29,6 +32,32 @@ const run = (...args: string[]) => ended(process.execPath, [PROGRAM, ...args]);
 const typed = (line: string, input: string) =>
   ended('script', ['-qec', `"${process.execPath}" "${PROGRAM}" ${line}`, '/dev/null'], input);
 const sent = (device: string) => hub.commands.list({ device, limit: 10 }).commands;
+
+describe('who is meant', () => {
+  it.each([
+    [['groups', 'send', 'identify', '--all', '--tag', 'floor=1']],
+    [['schedule', 'add', 's', '0 3 * * *', 'identify', '--all', '--device', 'a']],
+  ])('hub %j is two wishes in one, and sends nothing', async ([...args]) => {
+    const { code, stderr } = await run(...args);
+    expect([code, stderr]).toEqual([2, '--all means every device; leave it out, or leave out --tag and --device.\n']);
+    expect(sent('a')).toEqual([]);
+  });
+
+  it('keeps the token of this machine from a hub that is elsewhere', async () => {
+    const authorization: unknown[] = [];
+    const stranger = createServer((request, response) => {
+      authorization.push(request.headers.authorization);
+      response.end('{}');
+    }).listen(0, '127.0.0.1');
+    await once(stranger, 'listening');
+    const { port } = stranger.address() as AddressInfo;
+    const args = [PROGRAM, 'commands', 'cancel', 'x'];
+    const { code, stderr } = await ended(process.execPath, args, '', { HUB_URL: `http://127.0.0.1:${port}` });
+    stranger.close();
+    expect([code, authorization]).toEqual([2, []]);
+    expect(stderr).toContain('set HUB_TOKEN');
+  });
+});
 
 describe('mistakes that the hub finds', () => {
   it.each([

@@ -300,6 +300,22 @@ describe('of a device that was removed', () => {
     expect(await asked).toMatchObject({ state: 'cancelled' });
   });
 
+  it('a command has its own time to live, though a clock that was a year ahead put it late in the order', async () => {
+    const before = await send();
+    now -= 365 * 24 * 60 * MINUTE;
+    const command = await send({ ttlMs: MINUTE });
+    expect(command.expiresAt).toBe(now + MINUTE);
+    expect(command.createdAt).toBeGreaterThanOrEqual(before.createdAt);
+  });
+
+  it('a new device of its id ends no command of its, and operators read why it ended', async () => {
+    const command = await send();
+    await commands.removeDevice('d1');
+    known.set('d1', now + 1);
+    expect(commands.result('d1', { type: 'result', id: command.id, ok: true })).toBeUndefined();
+    expect(commands.get(command.id)).toMatchObject({ state: 'cancelled', error: { code: 'device-removed' } });
+  });
+
   it('only: a clock that went back since the device was made keeps nothing from it', async () => {
     now -= 60 * MINUTE;
     await connect();
