@@ -82,8 +82,8 @@ export interface Devices {
 
 /** Losing the last minute of signs of life in a crash harms nobody. */
 const SEEN_EVERY_MS = 60_000;
-/** An operator changes a device by hand; more than this many collisions in a row is not coincidence. */
-const UPDATE_ATTEMPTS = 5;
+/** Of changes at the same moment one wins each time; more than this many in a row are no coincidence. */
+const UPDATE_ATTEMPTS = 50;
 
 interface Options {
   /** Where the last signs of life are kept, apart from the rows so that writing them never collides with a change. */

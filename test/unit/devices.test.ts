@@ -158,6 +158,12 @@ describe('changing devices', () => {
     expect(devices.get('a')).toMatchObject({ enabled: false, description: 'x', tokens: [] });
   });
 
+  it('lets many change one device at once', async () => {
+    await devices.add('a');
+    const rotated = await Promise.all(Array.from({ length: 30 }, () => devices.rotate('a')));
+    expect(rotated.map(({ keyId }) => keyId)).toContain(devices.get('a')!.tokens.at(-1)!.keyId);
+  });
+
   it('refuses a device that does not exist', async () => {
     for (const change of [
       () => devices.setEnabled('a', true),
