@@ -9,7 +9,7 @@ export const IDEMPOTENCY_KEY: Schema = {
   type: 'string',
   pattern: '^[!-~]{1,128}$',
   description:
-    'Makes a retry safe: the same key from the same operator gets the first answer again, for 24 hours or until the hub restarts. Another request with the key is refused with `key-reused`. Refusals are not remembered.',
+    'Makes a retry safe: the same key from the same operator gets the first answer again (a command as it is by then), for 24 hours or until the hub restarts. Another request with the key is refused with `key-reused`. Refusals are not remembered.',
   examples: ['7f9c2ba4-e88f-4a3b-9a57-1d3f0c5b2f11'],
 };
 
@@ -107,5 +107,14 @@ export function keyReused(key: string): RefusedError {
 
 /** An id that the key decides, so that a retry after a restart finds what the first one made. */
 export function idOfKey(operator: string, key: string): string {
-  return `k-${hash('sha256', JSON.stringify([operator, key]), 'hex').slice(0, 40)}`;
+  return `k-${digestOf(operator, key).slice(0, 40)}`;
+}
+
+/** As `idOfKey`, for the end of a longer id: 30 letters and digits. */
+export function wordOfKey(operator: string, key: string): string {
+  return digestOf(operator, key).slice(0, 30);
+}
+
+function digestOf(operator: string, key: string): string {
+  return hash('sha256', JSON.stringify([operator, key]), 'hex');
 }

@@ -6,6 +6,7 @@ import type { JobStatus } from '../jobs.cron.ts';
 import { RefusedError } from '../kit/errors.ts';
 import type { Operator } from '../operators/operators.ts';
 import { ORDER } from './group-routes.ts';
+import { wordOfKey } from './idempotency.ts';
 import { cutPage, pageOf, paging } from './page.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
@@ -25,7 +26,7 @@ const DETAILS: Record<string, Schema> = {
     description: 'Five fields, six with seconds first, or a name such as @daily.',
   },
   timeZone: { type: 'string', maxLength: 64, default: 'UTC', examples: ['Europe/Berlin'] },
-  device: { type: 'string', maxLength: 128, description: 'Either one device, or a selector.' },
+  device: { type: 'string', maxLength: 128, description: 'Either one device, or a selector.', examples: ['meter-7'] },
   ...ORDER,
   missed: {
     ...{ enum: MISSED, default: 'skip' },
@@ -44,8 +45,8 @@ const ALWAYS_THERE = new Set(['timeZone', 'missed', 'missedLimit', 'description'
 
 const RUN: Schema = object(
   {
-    id: { type: 'string' },
-    schedule: { type: 'string' },
+    id: { type: 'string', examples: ['5f0c2f0e-9c1b-mgj6k3cw'] },
+    schedule: { type: 'string', examples: ['nightly-reboot'] },
     at: { ...TIME, description: 'The scheduled time, Unix milliseconds.' },
     startedAt: TIME,
     manual: { const: true },
@@ -54,8 +55,8 @@ const RUN: Schema = object(
       enum: ['due', 'sent', 'refused', 'interrupted'],
       description: 'interrupted: the hub stopped before it was sent, and its policy is to skip.',
     },
-    command: { type: 'string', description: 'What was sent.' },
-    group: { type: 'string', description: 'What was sent.' },
+    command: { type: 'string', description: 'What was sent.', examples: ['0mgj6k3cw00019f2c4b7a10de'] },
+    group: { type: 'string', description: 'What was sent.', examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
     error: object({ code: { type: 'string' }, message: { type: 'string' } }),
   },
   ['manual', 'late', 'command', 'group', 'error'],
@@ -66,7 +67,7 @@ const SCHEDULE: Schema = object(
     id: { type: 'string', examples: ['nightly-reboot'] },
     ...DETAILS,
     createdAt: TIME,
-    createdBy: { type: 'string' },
+    createdBy: { type: 'string', examples: ['operator:admin'] },
     nextRuns: { type: 'array', items: TIME, description: 'The next five; none while it is paused.' },
     lastRun: RUN,
   },
@@ -197,8 +198,9 @@ function changingRoutes(schedules: Schedules): Route[] {
       summary: 'Runs a schedule once now, paused or not, beside its timetable.',
       params: SCHEDULE_PARAMS,
       answers: { 202: { description: 'The run; look at its command or group.', schema: RUN } },
-      async handle({ params: { id = '' }, operator }) {
-        return { status: 202, body: await schedules.runNow(id, actorOf(operator)) };
+      async handle({ params: { id = '' }, operator, idempotencyKey: key }) {
+        const name = key === undefined ? [] : [wordOfKey(operator?.name ?? '', key)];
+        return { status: 202, body: await schedules.runNow(id, actorOf(operator), ...name) };
       },
     },
   ];

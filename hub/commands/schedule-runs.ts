@@ -7,7 +7,8 @@ import type { SchedulesDeps } from './schedules.ts';
 export interface Runs {
   /** Runs a scheduled time, unless it was run before: then false, and nothing happened. */
   run(schedule: ScheduleRow, at: number, options: { late: boolean }): Promise<boolean>;
-  runNow(schedule: ScheduleRow, actor: string): Promise<RunRow>;
+  /** `name` ends the id of the run, which is run once; one that was interrupted before it was sent is sent now. */
+  runNow(schedule: ScheduleRow, actor: string, name?: string): Promise<RunRow>;
   /** Once after a start: brings to an end what the stop of the hub interrupted. Returns how many ran. */
   resume(schedules: Table<ScheduleRow>): Promise<number>;
   /** Of a series. */
@@ -74,10 +75,16 @@ export function createRuns({ runs, commands, groups, audit, now }: SchedulesDeps
     return write(run);
   }
 
+  /** The run as sent, when what it sends is there: the hub may have stopped before that was written down. */
+  function sentBefore(run: RunRow): RunRow | undefined {
+    if (commands.get(run.id)) return { ...run, state: 'sent', command: run.id };
+    return groups.get(run.id) && { ...run, state: 'sent', group: run.id };
+  }
+
   /** The outcome of a run that was written down as due. */
   async function finish(schedule: ScheduleRow | undefined, run: RunRow): Promise<RunRow> {
-    if (commands.get(run.id)) return settle({ ...run, state: 'sent', command: run.id });
-    if (groups.get(run.id)) return settle({ ...run, state: 'sent', group: run.id });
+    const sent = sentBefore(run);
+    if (sent) return settle(sent);
     const tooLate = run.at <= now() - GRACE_MS && schedule?.missed === 'skip';
     if (!schedule || tooLate || run.manual) return settle({ ...run, state: 'interrupted' });
     return settle(await send(schedule, run, `schedule:${schedule.id}`));
@@ -99,15 +106,20 @@ export function createRuns({ runs, commands, groups, audit, now }: SchedulesDeps
       await settle(await send(schedule, known?.value ?? run, `schedule:${schedule.id}`));
       return true;
     },
-    async runNow(schedule, actor) {
+    async runNow(schedule, actor, name = crypto.randomUUID().slice(0, 8)) {
       const at = now();
-      const id = `${schedule.series}-now${crypto.randomUUID().slice(0, 8)}`;
-      const run = await write({ id, schedule: schedule.id, at, startedAt: at, manual: true, state: 'due' }, 0);
-      return write(await send(schedule, run, actor));
+      const id = `${schedule.series}-now${name}`;
+      const known = runs.get(id)?.value;
+      if (known?.state === 'sent' || known?.state === 'refused') return known;
+      const run =
+        known ?? (await write({ id, schedule: schedule.id, at, startedAt: at, manual: true, state: 'due' }, 0));
+      return write(sentBefore(run) ?? (await send(schedule, run, actor)));
     },
     async resume(schedules) {
       let ran = 0;
       for (const run of interrupted) {
+        // Asked for again meanwhile.
+        if (runs.get(run.id)?.value.state !== 'due') continue;
         const row = schedules.get(run.schedule)?.value;
         const outcome = await finish(row?.series === seriesOf(run.id) ? row : undefined, run);
         if (outcome.state === 'sent') ran += 1;

@@ -35,8 +35,11 @@ export interface Schedules {
   change(id: string, change: ScheduleChange): Promise<Schedule>;
   /** What it sent stays. Throws `RefusedError` (not-found). */
   remove(id: string): Promise<void>;
-  /** Runs it once now, paused or not, beside its timetable. Throws `RefusedError` (not-found). */
-  runNow(id: string, actor: string): Promise<RunRow>;
+  /**
+   * Runs it once now, paused or not, beside its timetable; asked for twice with one name (31 letters and digits at most)
+   * it is one run. Throws `RefusedError` (not-found).
+   */
+  runNow(id: string, actor: string, name?: string): Promise<RunRow>;
   /** Runs what is due, and what was missed by each schedule's policy; called every second. Returns how many ran. */
   tick(): Promise<number>;
   /** Forgets runs older than 30 days, and of each schedule the oldest beyond 1,000. Returns how many. */
@@ -174,7 +177,7 @@ export function createSchedules(deps: SchedulesDeps): Schedules {
       existing(id);
       await table.delete(id);
     },
-    runNow: (id, actor) => runs.runNow(existing(id).value, actor),
+    runNow: (id, actor, ...name) => runs.runNow(existing(id).value, actor, ...name),
     async tick() {
       const at = now();
       if (at < lookedAt - PUT_BACK_MS) plans.clear();

@@ -174,6 +174,35 @@ describe('a schedule', () => {
     expect(sent.get(run.command!)).toMatchObject({ actor: 'operator:otto', schedule: 's' });
   });
 
+  it('runs now once for a name, over a restart, also when the stop came before it was sent', async () => {
+    await schedules.add('s', EACH_MINUTE, 'x');
+    const run = await schedules.runNow('s', 'operator:otto', 'once');
+    start();
+    expect(await schedules.runNow('s', 'operator:otto', 'once')).toEqual(run);
+    trouble = new Unavailable('disk');
+    clock += 1;
+    await expect(schedules.runNow('s', 'operator:otto', 'twice')).rejects.toBe(trouble);
+    trouble = undefined;
+    start();
+    const second = await schedules.runNow('s', 'operator:otto', 'twice');
+    expect(second).toMatchObject({ state: 'sent', command: second.id });
+    await schedules.tick();
+    expect(schedules.runs('s', 9)).toEqual([second, run]);
+    expect(sent.size).toBe(2);
+  });
+
+  it('runs now what was interrupted before, when it is asked for again', async () => {
+    await schedules.add('s', EACH_MINUTE, 'x');
+    trouble = new Unavailable('disk');
+    await expect(schedules.runNow('s', 'operator:otto', 'once')).rejects.toBe(trouble);
+    trouble = undefined;
+    start();
+    await schedules.tick();
+    expect(schedules.runs('s', 9)).toMatchObject([{ state: 'interrupted' }]);
+    expect(await schedules.runNow('s', 'operator:otto', 'once')).toMatchObject({ state: 'sent' });
+    expect(schedules.runs('s', 9)).toMatchObject([{ state: 'sent' }]);
+  });
+
   it('that is removed and added again begins anew', async () => {
     await schedules.add('s', EACH_MINUTE, 'x');
     await pass(MINUTE_MS);
