@@ -11,6 +11,8 @@ export interface Attempt {
   operator?: Operator;
   /** Header `Authorization`; only the public part of its token is told. */
   authorization?: string | undefined;
+  /** When it came, Unix milliseconds. */
+  at?: number;
   /** Client address. */
   from: string;
   /** Decoded parameters of the path. */
@@ -30,14 +32,20 @@ export interface AuditTrail {
    * Resolves when the line is on the disk; for strangers and for refused readers at once, and of theirs only some are kept.
    * Never rejects.
    */
-  add(route: Route, attempt: Attempt): Promise<void>;
+  add(route: Asked, attempt: Attempt): Promise<void>;
 }
+
+/** What was asked for; a request that reached no route has a method all the same. */
+type Asked = Pick<Route, 'path' | 'tag'> & { method: string };
+
+/** Methods that change nothing. */
+const LOOKS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** `record` for changes by operators; `recordStranger` for whoever was not let in to look, and for all without a good token. */
 export function createAuditTrail(record: RecordEvent, recordStranger: RecordEvent): AuditTrail {
   return {
     async add(route, attempt) {
-      const isLook = route.method === 'GET';
+      const isLook = LOOKS.has(route.method);
       if (isLook && !isRefusedToken(attempt)) return;
       const event = eventOf(route, attempt);
       if (attempt.operator && !isLook) await record(event);
@@ -51,8 +59,8 @@ function isRefusedToken({ refusal, authorization }: Attempt): boolean {
   return (refusal === 'unauthorized' || refusal === 'forbidden') && tokenIn(authorization) !== undefined;
 }
 
-function eventOf({ method, path, tag }: Route, attempt: Attempt): AuditEvent {
-  const { operator, from, params, answer, refusal = 'ok' } = attempt;
+function eventOf({ method, path, tag }: Asked, attempt: Attempt): AuditEvent {
+  const { operator, at, from, params, answer, refusal = 'ok' } = attempt;
   const [inPath = '', ...more] = Object.values(params);
   const idOf = tag === 'operators' ? nameIn : idIn;
   const made = idOf(answer);
@@ -69,6 +77,7 @@ function eventOf({ method, path, tag }: Route, attempt: Attempt): AuditEvent {
     target: inPath || made || (idOf(attempt.body) ?? ''),
     result: refusal,
     from,
+    ...(at !== undefined && { at }),
     ...(detail !== '' && { detail }),
   };
 }

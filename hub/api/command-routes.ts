@@ -24,7 +24,7 @@ const MAX_WAIT_MS = 60_000;
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 const STATE: Schema = { enum: [...COMMAND_STATES] };
 const COMMAND_PARAMS = object({
-  id: { type: 'string', maxLength: 128, description: 'Id of the command.', examples: ['01K7M1'] },
+  id: { type: 'string', maxLength: 128, description: 'Id of the command.', examples: ['0mgj6k3cw00019f2c4b7a10de'] },
 });
 const WAIT: Schema = {
   type: 'string',
@@ -40,7 +40,7 @@ const LISTED: Record<string, Schema> = {
 
 const COMMAND: Schema = object(
   {
-    id: { type: 'string', pattern: COMMAND_ID.source, examples: ['01K7M1'] },
+    id: { type: 'string', pattern: COMMAND_ID.source, examples: ['0mgj6k3cw00019f2c4b7a10de'] },
     device: { type: 'string', examples: ['meter-7'] },
     name: { type: 'string', examples: ['set-interval'] },
     params: { type: 'object', examples: [{ seconds: 10 }] },
@@ -62,8 +62,8 @@ const COMMAND: Schema = object(
     error: object({ code: { type: 'string' }, message: { type: 'string' } }),
     misfit: { type: 'string', description: 'In what the answer does not fit the schema of results.' },
     finishedAt: TIME,
-    group: { type: 'string' },
-    schedule: { type: 'string' },
+    group: { type: 'string', examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
+    schedule: { type: 'string', examples: ['nightly-reboot'] },
   },
   'deadlineAt acceptedAt progress value error misfit finishedAt group schedule'.split(' '),
 );
@@ -122,13 +122,19 @@ export function commandRoutes({ devices, commands }: CommandRouteDeps): Route[] 
       body: REQUEST,
       answers: { 201: { description: 'The command; look at its state.', schema: COMMAND } },
       async handle({ params: { id = '' }, query: { wait }, body, operator, idempotencyKey: key }) {
-        const waitMs = waitOf(wait);
+        // A mistake in it is told before anything is made.
+        waitOf(wait);
         const request = { ...(body as Order), device: id };
         const made = key === undefined ? {} : { id: idOfKey(operator?.name ?? '', key) };
         const earlier = made.id === undefined ? undefined : commands.get(made.id);
         if (key !== undefined && earlier && !isSameOrder(earlier, request)) throw keyReused(key);
         const command = earlier ?? (await commands.send({ ...request, ...made, actor: `operator:${operator?.name}` }));
-        return { status: 201, body: await ended(command, waitMs) };
+        return { status: 201, body: command };
+      },
+      follow(made, { query: { wait } }, repeated) {
+        // It may be forgotten by the time that it is asked for again.
+        const command = (repeated && commands.get((made as Command).id)) || (made as Command);
+        return commands.get(command.id) ? ended(command, waitOf(wait)) : command;
       },
     },
     {

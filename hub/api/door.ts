@@ -8,7 +8,7 @@ import type { Attempt, AuditTrail } from './audit-trail.ts';
 import { IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
 import { demand, identify } from './identify.ts';
 import type { Pass, Passes } from './passes.ts';
-import { PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
+import { MistakenRequest, PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
 import { type Answer, type Call, needsBody, type Route } from './route.ts';
 import { openStream } from './stream.ts';
 
@@ -25,13 +25,11 @@ export interface Door {
 
 /** Adds the route to the server. */
 export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
-  const { operators, log, trail, repeats } = door;
+  const { operators, log, repeats } = door;
   const { method, path, role } = route;
   const numbers = integersOf(route.query);
-  /** What is known so far of each request under way. */
-  const known = new WeakMap<FastifyRequest, Partial<Attempt>>();
-  const learn = (request: FastifyRequest, more: Partial<Attempt>) =>
-    void known.set(request, { ...known.get(request), ...more });
+  const attempts = createAttempts(route, door.trail);
+  const { learn } = attempts;
   app.route({
     method,
     url: path,
@@ -39,6 +37,7 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     ...(role === 'anyone' && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.
     async preParsing(request) {
+      learn(request, { at: Date.now() });
       if (role === 'anyone') return;
       const operator = identify(request.headers.authorization, operators);
       learn(request, { operator });
@@ -53,26 +52,60 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     async handler(request, reply) {
       refuseTokensIn(request.body);
       learn(request, { body: request.body });
-      const call = callOf(request, known.get(request)?.operator);
+      const call = callOf(request, attempts.operatorOf(request));
       const { answer, repeated } = await repeats.once(route, pathOf(request), call);
       if (repeated) reply.header('idempotency-replayed', 'true');
       learn(request, { answer: answer.body, repeated });
-      return send(reply, answer, () => streamOf(request, answer, role, door));
+      // Before anybody waits: the hub may be killed meanwhile.
+      await attempts.write(request);
+      const body = route.follow ? await route.follow(answer.body, call, repeated) : answer.body;
+      return send(reply, { ...answer, body }, () => streamOf(request, answer, role, door));
     },
     errorHandler(error, request, reply) {
       learn(request, { refusal: problemOfError(error).code });
       return sendProblem(log, error, request, reply);
     },
     // The line is on the disk before the answer leaves: whoever was told of a change finds it in the audit log.
-    async onSend(request) {
-      const { ip: from, params, headers } = request;
-      const { authorization } = headers;
-      await trail.add(route, {
-        ...{ from, authorization, params: (params ?? {}) as Attempt['params'] },
-        ...known.get(request),
-      });
-    },
+    onSend: attempts.write,
   });
+}
+
+/** What is known so far of each request under way, and whether its line is written. */
+function createAttempts(route: Route, trail: AuditTrail) {
+  const known = new WeakMap<FastifyRequest, Partial<Attempt>>();
+  const written = new WeakSet<FastifyRequest>();
+  return {
+    learn: (request: FastifyRequest, more: Partial<Attempt>) =>
+      void known.set(request, { ...known.get(request), ...more }),
+    operatorOf: (request: FastifyRequest) => known.get(request)?.operator,
+    /** Once, however often it is called. */
+    async write(request: FastifyRequest): Promise<void> {
+      if (written.has(request)) return;
+      written.add(request);
+      await trail.add(route, { ...attemptOf(request), ...known.get(request) });
+    },
+  };
+}
+
+/** What every request tells. */
+function attemptOf({ ip: from, params, headers: { authorization } }: FastifyRequest): Attempt {
+  return { from, authorization, params: (params ?? {}) as Attempt['params'] };
+}
+
+/** Answers a request whose path cannot be decoded, so that it reaches no route: who may not come in hears that first. */
+export async function refusePath(request: FastifyRequest, reply: FastifyReply, door: Door): Promise<void> {
+  const attempt: Attempt = { ...attemptOf(request), params: {} };
+  let error: unknown = new MistakenRequest([
+    { in: 'path', path: '/', message: 'cannot be decoded: a % begins no text' },
+  ]);
+  try {
+    attempt.operator = identify(attempt.authorization, door.operators);
+  } catch (refusal) {
+    error = refusal;
+  }
+  attempt.refusal = problemOfError(error).code;
+  await door.trail.add({ method: request.method, path: '(not decodable)', tag: '' }, attempt);
+  sendProblem(door.log, error, request, reply);
 }
 
 function callOf(request: FastifyRequest, operator: Operator | undefined): Call {
@@ -136,5 +169,9 @@ export function sendProblem(log: Log, error: unknown, request: FastifyRequest, r
 
 /** The path of a request without the query string and without tokens, wherever somebody may have put one. */
 export function pathOf(request: FastifyRequest): string {
-  return redact(request.url.split('?', 1)[0]!);
+  const path = request.url.split('?', 1)[0]!;
+  return redact(path.replace(ESCAPED_WORD, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))));
 }
+
+/** A letter, digit or underscore that nobody needed to escape. */
+const ESCAPED_WORD = /%(3\d|[46][1-9a-f]|[57][0-9a]|5f)/gi;

@@ -50,6 +50,11 @@ export interface Route {
   answers: Record<number, { description: string; schema?: Schema; texts?: Record<string, string> }>;
   /** Throws `RefusedError` (its row in the table of refusals is the answer) or `Unavailable` (503). */
   handle(call: Call): Answer | Promise<Answer>;
+  /**
+   * What is answered in place of the body that was made, when the request wants to wait for more, or when it is repeated.
+   * What was made is durable and in the audit log by then, so this changes nothing and throws nothing.
+   */
+  follow?(made: unknown, call: Call, repeated: boolean): unknown;
 }
 
 /** Whether a request without a body is a mistake: some member must be there. */

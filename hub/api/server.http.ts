@@ -1,4 +1,6 @@
 /** The operator API: an HTTP server that carries the table of routes, with authentication and OpenAPI. */
+
+import { maxHeaderSize } from 'node:http';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import fastify, { type FastifyInstance } from 'fastify';
@@ -8,7 +10,7 @@ import { RefusedError } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import type { Operators } from '../operators/operators.ts';
 import { createAuditTrail } from './audit-trail.ts';
-import { addRoute, type Door, pathOf, sendProblem } from './door.ts';
+import { addRoute, type Door, pathOf, refusePath, sendProblem } from './door.ts';
 import { createRepeats } from './idempotency.ts';
 import { openapiOf } from './openapi.ts';
 import { createPasses } from './passes.ts';
@@ -42,11 +44,11 @@ const CLOSE_MS = 2_000;
 
 /** Listens when it resolves. Rejects when the address cannot be used. */
 export async function createApi(deps: ApiDeps, { host, port, requestsPerMinute = 6_000 }: ApiOptions): Promise<Api> {
-  const app = await createServer(deps.log, requestsPerMinute);
   const closing = new AbortController();
+  const door = doorOf(deps, closing.signal);
+  const app = await createServer(door, requestsPerMinute);
   const routes = routesOf({ ...deps, openapi: () => document });
   const document = openapiOf(routes, deps);
-  const door = doorOf(deps, closing.signal);
   for (const route of routes) addRoute(app, route, door);
   const url = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
@@ -61,11 +63,15 @@ export async function createApi(deps: ApiDeps, { host, port, requestsPerMinute =
 }
 
 /** The server as it is around every route. */
-async function createServer(log: Log, requestsPerMinute: number): Promise<FastifyInstance> {
+async function createServer(door: Door, requestsPerMinute: number): Promise<FastifyInstance> {
+  const { log } = door;
   const app = fastify({
     bodyLimit: BODY_BYTES,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // How long a parameter may be is said by its route, where whoever asks is recognised and it is written down.
+    routerOptions: { maxParamLength: maxHeaderSize },
+    frameworkErrors: (_error, request, reply) => void refusePath(request, reply, door),
     // Nothing is coerced or dropped in silence: what does not fit is named, all of it at once.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, allErrors: true } },
   });

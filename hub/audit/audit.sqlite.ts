@@ -103,7 +103,7 @@ export async function createSqliteAudit(options: AuditOptions): Promise<Audit> {
         lostAll += 1;
         return;
       }
-      waiting.push({ at: now(), event });
+      waiting.push({ at: event.at ?? now(), event });
       // While the disk fails nobody waits for it.
       if (!retry) await flush();
     },

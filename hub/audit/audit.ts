@@ -14,6 +14,8 @@ export interface AuditEvent {
   from?: string;
   /** A few words: which command, which key. */
   detail?: string;
+  /** When it was asked for, Unix milliseconds; when it is recorded, without it. */
+  at?: number;
 }
 
 /** An event as kept. */

@@ -1,7 +1,10 @@
 /** Takes the secret part out of tokens in any text that leaves the hub: logs, problems, the record of what was done. */
 
-/** A token, whole or cut off, also with its underscores as in a URL; the key id before the secret is public. */
-const TOKEN = /(th[do](?:_|%5f)[0-9a-z]{6,20})(?:_|%5f)[0-9a-z]+/gi;
+/**
+ * A token, whole or cut off, also with its underscores as in a URL, and whatever stands right behind it, such as another
+ * token; the key id before the secret is public.
+ */
+const TOKEN = /(th[do](?:_|%5f)[0-9a-z]{6,20})(?:_|%5f)(?:[0-9a-z_]|%5f)+/gi;
 
 /** The text with `thd_<keyId>_***` in place of tokens. Cheap when there is none. */
 export function redact(text: string): string {

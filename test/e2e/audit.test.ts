@@ -51,7 +51,7 @@ it('has a device that knocks with a token that was revoked, or while it is disab
   for (const token of [revoked, disabled]) await expect(connectRaw(hub, { token })).rejects.toThrow();
   const keyOf = (token: string) => `key ${token.split('_')[1]}`;
   await expect
-    .poll(() => audit('--actor', 'unknown'))
+    .poll(() => audit('--actor', 'unknown'), { timeout: 10_000 })
     .toMatchObject([
       { action: 'device.connect', target: keyOf(disabled), result: 'device-disabled' },
       { action: 'device.connect', target: keyOf(revoked), result: 'token-invalid' },

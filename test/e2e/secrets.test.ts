@@ -198,6 +198,11 @@ async function askWrongly(token: string): Promise<void> {
   const requests: [string, string, unknown?][] = [
     ['GET', `/v1/devices/${token}`],
     ['GET', `/v1/devices/${path.replaceAll('_', '%5F')}`],
+    ['GET', `/v1/devices/${token}%E0%A4%A`],
+    ['DELETE', `/v1/devices/%E0%A4%A${token}`],
+    ['POST', `/v1/${token}/%`],
+    ['GET', `/v1/devices/${'x'.repeat(60)}${token}${'y'.repeat(60)}`],
+    ['DELETE', `/v1/devices/${`${token}.`.repeat(100)}`],
     ['PATCH', `/v1/devices/${token}`, { enabled: false }],
     ['DELETE', `/v1/devices/${token}`],
     ['DELETE', `/v1/devices/${PUBLIC}/tokens/${token}`],
@@ -230,6 +235,8 @@ async function askWrongly(token: string): Promise<void> {
   const idempotent = { 'idempotency-key': token };
   for (const id of ['once', 'twice'])
     await ask(hub, 'POST', '/v1/devices', { body: { id: '!', [id]: 1 }, headers: idempotent });
+  for (const path of [`/v1/devices/${token}%E0%A4%A`, `/v1/devices/${token.repeat(3)}`, `/${token}`])
+    for (const method of ['GET', 'DELETE', 'OPTIONS']) await ask(hub, method, path, { token: '' });
   await ask(hub, 'GET', '/v1/devices', { token: `${token}x` });
   await ask(hub, 'GET', '/v1/devices', { token, headers: { 'x-request-id': token } });
 }

@@ -303,6 +303,48 @@ describe('a mistaken request', () => {
       expect((await hub.call('GET', path)).body).toMatchObject({ status: 404, code: 'not-found' });
     }
   });
+
+  it('whose path cannot be decoded is refused as any other, without the token in it', async () => {
+    const path = `/v1/devices/${hub.tokens.admin}%E0%A4%A`;
+    const refused = await hub.call('DELETE', path);
+    expect(refused).toMatchObject({ type: 'application/problem+json; charset=utf-8', body: { status: 400 } });
+    expect(refused.body).toMatchObject({ code: 'invalid', errors: [{ in: 'path' }] });
+    const stranger = await hub.call('DELETE', path, { token: '' });
+    expect([stranger.body.code, stranger.headers.get('www-authenticate')]).toEqual(['unauthorized', 'Bearer']);
+    for (const { text } of [refused, stranger]) expect(text).not.toContain(hub.tokens.admin.slice(20, 40));
+    const lines = async () => (await hub.call('GET', '/v1/audit')).body.entries;
+    await expect.poll(lines).toMatchObject([
+      { actor: 'unknown', result: 'unauthorized' },
+      { actor: 'operator:ada', result: 'invalid', from: '127.0.0.1' },
+    ]);
+  });
+
+  it('whose path is long is answered by its route: as long as it promises, and no longer', async () => {
+    const long = await hub.call('DELETE', `/v1/devices/${'a'.repeat(128)}`);
+    expect(long.body).toMatchObject({ status: 404, code: 'not-found' });
+    const tooLong = await hub.call('DELETE', `/v1/devices/${'a'.repeat(5_000)}`);
+    expect(tooLong.body).toMatchObject({ status: 400, code: 'invalid', errors: [{ in: 'path', path: '/id' }] });
+    expect((await hub.call('DELETE', `/v1/devices/${'a'.repeat(129)}`, { token: '' })).status).toBe(401);
+    const lines = async () => (await hub.call('GET', '/v1/audit')).body.entries;
+    await expect.poll(lines).toMatchObject([
+      { action: 'DELETE /v1/devices/:id', result: 'unauthorized' },
+      { action: 'DELETE /v1/devices/:id', result: 'invalid' },
+      { action: 'DELETE /v1/devices/:id', result: 'not-found' },
+    ]);
+  });
+
+  it('says nothing of a token in its path, however it is written', async () => {
+    const hidden = hub.tokens.admin.replace(
+      /^t(.*)(.)$/,
+      (_, rest, last) => `%74${rest}%${last.charCodeAt(0).toString(16)}`,
+    );
+    const { text } = await hub.call(
+      'GET',
+      `/v1/${hidden.replace(/(.{30})(.)/, (_, head, next) => `${head}%${next.charCodeAt(0).toString(16)}`)}`,
+    );
+    expect(text).toContain('_***');
+    expect([text, ...hub.logged].join('')).not.toContain(hub.tokens.admin.slice(40, 60));
+  });
 });
 
 describe('telemetry', () => {

@@ -1,5 +1,6 @@
 /** What operators do through the API, in the audit log; and requests that are sent twice. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createApi } from '../../hub/api/server.http.ts';
 import type { AuditEntry } from '../../hub/audit/audit.ts';
 import { startApi, type TestApi } from '../helpers/api.ts';
 
@@ -55,10 +56,27 @@ describe('the audit log', () => {
       await hub.call('GET', '/v1/operators', { token: hub.tokens.viewer });
       await hub.call('GET', '/v1/devices', { token: '' });
     }
-    expect(await entries()).toMatchObject([
-      { actor: 'operator:vera', action: 'GET /v1/operators', result: 'forbidden' },
-      { actor: 'unknown', action: 'GET /v1/devices', result: 'unauthorized', detail: `key ${token.split('_')[1]}` },
-    ]);
+    // Nobody waits for the lines of strangers.
+    await expect
+      .poll(() => entries())
+      .toMatchObject([
+        { actor: 'operator:vera', action: 'GET /v1/operators', result: 'forbidden' },
+        { actor: 'unknown', action: 'GET /v1/devices', result: 'unauthorized', detail: `key ${token.split('_')[1]}` },
+      ]);
+  });
+
+  it('has a change once it is durable, at the time it was asked for, however long its answer is waited for', async () => {
+    await hub.devices.add('a');
+    const answer = hub.call('POST', '/v1/devices/a/commands?wait=60s', { body: { name: 'identify' } });
+    await expect.poll(async () => (await entries()).length).toBe(1);
+    const { id, createdAt } = hub.commands.list({ device: 'a', limit: 1 }).commands[0]!;
+    const [line] = await entries();
+    expect(line).toMatchObject({ action: 'POST /v1/devices/:id/commands', result: 'ok' });
+    expect(line!.detail).toContain(`made ${id} name=identify`);
+    expect(line!.at).toBeLessThanOrEqual(createdAt);
+    await hub.commands.cancel(id, 'x');
+    expect((await answer).body).toMatchObject({ id, state: 'cancelled' });
+    expect(await entries()).toEqual([line]);
   });
 
   it('names the operator that was added, or should have been', async () => {
@@ -143,6 +161,40 @@ describe('an Idempotency-Key', () => {
     );
     expect(new Set(answers.map((answer) => answer.body.id)).size).toBe(1);
     expect(hub.commands.list({ device: 'a', limit: 10 }).commands).toHaveLength(1);
+  });
+
+  it('is answered at once by who does not wait, while the first still waits, and with what is true by then', async () => {
+    await hub.devices.add('a');
+    const path = '/v1/devices/a/commands';
+    const order = { body: { name: 'identify' }, ...keyed('k1') };
+    const waiting = hub.call('POST', `${path}?wait=60s`, order);
+    await expect.poll(() => hub.commands.list({ device: 'a', limit: 9 }).commands).toHaveLength(1);
+    const again = await hub.call('POST', path, order);
+    expect([again.status, again.body.state, again.headers.get('idempotency-replayed')]).toEqual([
+      201,
+      'queued',
+      'true',
+    ]);
+    await hub.commands.cancel(again.body.id, 'x');
+    expect((await waiting).body).toMatchObject({ id: again.body.id, state: 'cancelled' });
+    for (const query of ['', '?wait=60s'])
+      expect((await hub.call('POST', path + query, order)).body).toMatchObject({ state: 'cancelled' });
+  });
+
+  it('runs a schedule once, also when the hub has forgotten its answers', async () => {
+    await hub.devices.add('a');
+    const schedule = { id: 'daily', cron: '@daily', device: 'a', name: 'identify' };
+    await hub.call('POST', '/v1/schedules', { body: schedule });
+    const run = () => hub.call('POST', '/v1/schedules/daily/run', keyed('k1'));
+    const first = await run();
+    const restarted = await createApi(hub.deps, { host: '127.0.0.1', port: 0 });
+    const headers = { authorization: `Bearer ${hub.tokens.admin}`, 'idempotency-key': 'k1' };
+    const again = await fetch(`${restarted.url}/v1/schedules/daily/run`, { method: 'POST', headers });
+    await restarted.close();
+    expect([again.status, await again.json()]).toEqual([202, first.body]);
+    expect(hub.commands.list({ device: 'a', limit: 9 }).commands).toHaveLength(1);
+    const other = await hub.call('POST', '/v1/schedules/daily/run', keyed('k2'));
+    expect(other.body.id).not.toBe(first.body.id);
   });
 
   it('is a header of every operation that makes something, in the OpenAPI document', async () => {

@@ -12,6 +12,7 @@ describe.each(['device', 'operator'] as const)('a token of a %s', (kind) => {
     ['in words', `There is no device "${token}".`, `There is no device "${shown}".`],
     ['twice', `${token} ${token}`, `${shown} ${shown}`],
     ['cut off', token.slice(0, 40), shown],
+    ['right before another', `${token}${token}/x`, `${shown}/x`],
   ])('%s loses its secret part', (_, text, redacted) => {
     expect(holdsToken(text)).toBe(true);
     expect(redact(text)).toBe(redacted);
