@@ -43,7 +43,7 @@ const OPERATIONS = {
 } as const;
 
 const EXAMPLE_TS = 1_760_000_000_000;
-const EXAMPLE_ID = '01K7M1';
+const EXAMPLE_ID = '0mgj6k3cw00019f2c4b7a10de';
 const TTL_MS = 3_600_000;
 
 /** The document, ready to be sent as JSON. Pure; fit to be made once. */

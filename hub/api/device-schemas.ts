@@ -87,7 +87,7 @@ export const DEVICE_WITH_TOKEN: Schema = object(
 /** One of its last sessions. */
 export const SESSION: Schema = object(
   {
-    id: { type: 'string', examples: ['5f0c2f0e'] },
+    id: { type: 'string', examples: ['5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
     address: { type: 'string', examples: ['192.0.2.7'] },
     connectedAt: TIME,
     endedAt: { ...TIME, description: 'Unix milliseconds; absent while it lasts.' },

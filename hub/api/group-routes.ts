@@ -16,7 +16,12 @@ export interface GroupRouteDeps {
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 const COUNT: Schema = { type: 'integer', minimum: 0 };
 const GROUP_PARAMS: Schema = object({
-  id: { type: 'string', maxLength: 64, description: 'Id of the group.', examples: ['g-5f0c2f0e'] },
+  id: {
+    type: 'string',
+    maxLength: 64,
+    description: 'Id of the group.',
+    examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'],
+  },
 });
 
 const SELECTOR: Schema = {
@@ -71,7 +76,7 @@ const OPTIONAL = ['params', 'ttlMs', 'timeoutMs', 'parallel', 'stopWhenFailedPer
 
 const GROUP: Schema = object(
   {
-    id: { type: 'string', examples: ['g-5f0c2f0e'] },
+    id: { type: 'string', examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
     ...ORDER,
     total: { ...COUNT, description: 'Devices; the sum of counts, refused and pending.' },
     counts: {
@@ -88,7 +93,7 @@ const GROUP: Schema = object(
     finished: { type: 'boolean' },
     stopped: { enum: ['failures', 'cancelled'], description: 'Why the rest was not sent.' },
     actor: { type: 'string', examples: ['operator:admin', 'schedule:nightly-reboot'] },
-    schedule: { type: 'string' },
+    schedule: { type: 'string', examples: ['nightly-reboot'] },
     createdAt: TIME,
     finishedAt: TIME,
   },
@@ -109,7 +114,7 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
         202: {
           description: 'The group; its id is that of the whole.',
           schema: object({
-            group: { type: 'string', examples: ['g-5f0c2f0e'] },
+            group: { type: 'string', examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
             total: COUNT,
             finished: { type: 'boolean' },
           }),

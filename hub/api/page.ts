@@ -1,6 +1,9 @@
 /** The words of paging, the same wherever a list grows: `limit` and `cursor` in the query, `next` in the answer. */
 import { object, type Schema } from './route.ts';
 
+/** That of commands; each list has its own form. */
+const CURSOR = '1760000000000.0mgj6k3cw00019f2c4b7a10de';
+
 /** The two parameters of a list that comes in pages; `limit` is `fallback` when it is not said. */
 export function paging(fallback = 100): Record<'limit' | 'cursor', Schema> {
   return {
@@ -9,14 +12,15 @@ export function paging(fallback = 100): Record<'limit' | 'cursor', Schema> {
       type: 'string',
       maxLength: 256,
       description: 'Where to go on: the `next` of the page before.',
-      examples: ['1760000000000.01K7M1'],
+      examples: [CURSOR],
     },
   };
 }
 
 /** The schema of a page: its items under their name, and `next`, which is absent on the last. */
 export function pageOf(name: string, item: Schema): Schema {
-  const next = { type: 'string', description: 'The `cursor` of the next page; absent on the last.' };
+  const description = 'The `cursor` of the next page; absent on the last.';
+  const next = { type: 'string', description, examples: [CURSOR] };
   return object({ [name]: { type: 'array', items: item }, next }, ['next']);
 }
 
