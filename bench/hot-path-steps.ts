@@ -1,6 +1,6 @@
 /** The steps of a reading inside the hub, each ready to be timed alone: for `bench/hot-path.ts`. */
 import type { Connection } from '../hub/gateway/connection.ts';
-import { isTooDeep } from '../hub/gateway/depth.ts';
+import { isTooDeep } from '../hub/kit/depth.ts';
 import { createGatewayCounts } from '../hub/gateway/session.ts';
 import { createSessions, type SessionsDeps } from '../hub/gateway/sessions.ts';
 import { createIngest } from '../hub/telemetry/ingest.ts';

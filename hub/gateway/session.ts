@@ -4,11 +4,11 @@ import type { Downlink, Flow, Hello, Progress, Result, Telemetry } from '../../s
 import type { Commands } from '../commands/commands.ts';
 import type { Outlet } from '../commands/delivery.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
-import { holdsToken, redact } from '../kit/redact.ts';
+import { redact, withoutTokens } from '../kit/redact.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
-import { isTooDeep } from './depth.ts';
+import { isTooDeep } from '../kit/depth.ts';
 import type { Bucket } from './rate.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
 
@@ -331,12 +331,6 @@ export class Session implements SequenceListener, Outlet {
     this.#road.commands.closed(this.device, this);
     if (this.#sequence?.listener === this) this.#sequence.listener = undefined;
   }
-}
-
-/** What is refused is kept for people to look at; a token that strayed into it is not for them. */
-function withoutTokens(rejected: Rejection[]): Rejection[] {
-  const text = JSON.stringify(rejected);
-  return holdsToken(text) ? JSON.parse(redact(text)) : rejected;
 }
 
 function parse(text: string): Record<string, unknown> | undefined {

@@ -24,7 +24,7 @@ export interface Rejection {
   reading: unknown;
 }
 
-/** Who wants to hear about the fate of a frame; sessions satisfy it. */
+/** Who wants to hear about the fate of a frame; sequences of sessions satisfy it. `seq` is 0 for frames without a number. */
 export interface FrameOwner {
   /** Every frame of this owner up to `seq` is durable in the journal. Called once for each group commit. */
   durable(seq: number): void;

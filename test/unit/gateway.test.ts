@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createAdmission, type Knock } from '../../hub/gateway/admission.ts';
-import { isTooDeep } from '../../hub/gateway/depth.ts';
+import { isTooDeep } from '../../hub/kit/depth.ts';
 import { createBucket } from '../../hub/gateway/rate.ts';
 import { Sequence } from '../../hub/gateway/sequence.ts';
 import { createTakeovers } from '../../hub/gateway/takeovers.ts';
