@@ -48,6 +48,8 @@ export interface Operators {
   forgetExpired(now: number): Promise<number>;
   /** Whose token it is, or why not (unauthorized). Synchronous, from memory. */
   authenticate(token: string, now: number): Operator | Refusal;
+  /** Whether the token of this key id is still this operator's and has not expired. Synchronous, from memory. */
+  isHeldBy(name: string, keyId: string, now: number): boolean;
 }
 
 export const OPERATOR_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
@@ -105,6 +107,10 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
         await table.set(key, { ...value, tokens: value.tokens.filter((each) => each.keyId !== keyId) }, revision);
       }
       return over.length;
+    },
+    isHeldBy(name, keyId, at) {
+      const token = table.get(name)?.value.tokens.find((each) => each.keyId === keyId);
+      return token !== undefined && at < (token.expiresAt ?? Number.POSITIVE_INFINITY);
     },
     authenticate(token, at) {
       const row = index.find(token, at);
