@@ -4,7 +4,11 @@ import type { Config } from '../../schemas/types.gen.ts';
 import { compilePath, type JsonPath } from './json-path.ts';
 import type { Captures } from './topic-pattern.ts';
 
-export type RuleConfig = Config['mqtt']['rules'][number];
+type FullRule = Config['mqtt']['rules'][number];
+type Defaulted = 'device' | 'register' | 'retained';
+/** A rule as it is written: what has a default may be left out. */
+export type RuleConfig = Omit<FullRule, Defaulted | 'time'> &
+  Partial<Pick<FullRule, Defaulted>> & { time?: { path: string; unit?: NonNullable<FullRule['time']>['unit'] } };
 type FieldConfig = Exclude<RuleConfig['fields'][string], string>;
 
 /** Where in the rule something is wrong, and what. */
