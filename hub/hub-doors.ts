@@ -37,6 +37,7 @@ export async function openApi(
     metrics,
     quarantine,
     status: reporter.status,
+    bridge: reporter.bridge,
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,
     version,

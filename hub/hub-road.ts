@@ -5,6 +5,7 @@ import type { Device } from './devices/devices.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/session.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
+import type { Bridge } from './hub-bridge.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
 import type { RefusalCode } from './kit/errors.ts';
@@ -13,6 +14,7 @@ import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
 import { createLive, type Live } from './telemetry/live.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
+import type { Sink } from './telemetry/store.ts';
 
 export interface Road {
   sessions: Sessions;
@@ -25,13 +27,13 @@ const TOKEN_WATCH_MS = 250;
 /** The part of the drain time that sinks may take. */
 const SINKS_SHARE = 0.4;
 
-export function openRoad(start: HubStart, storage: Storage, records: Records): Road {
+export function openRoad(start: HubStart, storage: Storage, records: Records, bridge: Bridge): Road {
   const { config, log, stack } = start;
   const { journal, store } = storage;
   const live = createLive();
   const counts = createGatewayCounts();
-  const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
-  const reporter = openReporter(start, storage, records, sinks, counts);
+  const sinks = openSinks(start, storage, bridge.sinks, (offset) => sessions.storedUpTo(offset));
+  const reporter = openReporter(start, storage, records, bridge, sinks, counts);
   const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
@@ -71,9 +73,10 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
 function openSinks(
   { config, log, stack }: HubStart,
   { journal, store, quarantine }: Storage,
+  others: readonly Sink[],
   storedUpTo: (offset: number) => void,
 ): Sinks {
-  const sinks = createSinks(journal, [store, quarantine], {
+  const sinks = createSinks(journal, [store, quarantine, ...others], {
     batchReadings: config.store.batchReadings,
     log,
     onRefused: (refused) => quarantine.add(refused),
@@ -89,6 +92,7 @@ function openReporter(
   { readiness, version, stack }: HubStart,
   { journal, quarantine }: Storage,
   { devices, presence }: Records,
+  bridge: Bridge,
   sinks: Sinks,
   counts: GatewayCounts,
 ): StatusReporter {
@@ -101,6 +105,7 @@ function openReporter(
     journal,
     sinks,
     quarantine,
+    bridge: bridge.status,
     isReady: () => readiness.reasons().length === 0,
   });
   stack.push('status', () => reporter.close());
@@ -128,6 +133,7 @@ function openMetrics(
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
+    brokers: () => reporter.bridge().brokers,
   });
 }
 

@@ -1,6 +1,7 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
 import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
+import { openBridge } from './hub-bridge.ts';
 import { openApi, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
 import { openRoad } from './hub-road.ts';
@@ -50,10 +51,13 @@ async function build(start: HubStart): Promise<Hub> {
   stack.push('lock', await takeLock(nodeFiles, dataDir));
   const storage = await openStorage(start);
   const records = await openRecords(start, storage.catalog.commands);
-  const road = openRoad(start, storage, records);
+  const bridge = await openBridge(start, storage, records);
+  const road = openRoad(start, storage, records, bridge);
+  await storage.journal.saveCursors();
   const jobs = openJobs(start, storage, records);
   const api = await openApi(start, storage, records, road, jobs);
   const gateway = await openGateway(start, records, road);
+  bridge.open();
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {

@@ -6,7 +6,7 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
-import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
+import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
 import { UserError } from './kit/errors.ts';
 import { redact } from './kit/redact.ts';
 
@@ -76,12 +76,17 @@ configCommand
   .description('list every option with its environment variable, default and meaning')
   .addHelpText('after', '\nExamples:\n  hub config docs | less')
   .action(() => {
-    for (const { path, env, schema } of OPTIONS) {
-      const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
-      const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
-      process.stdout.write(`${path.join('.')}${choices}${fallback}\n    ${schema.description}\n    ${env}\n`);
+    for (const option of OPTIONS) {
+      process.stdout.write(`${wordsOf(option)}    ${option.env}\n`);
+      for (const item of option.items ?? []) process.stdout.write(wordsOf(item));
     }
   });
+
+function wordsOf({ path, schema }: Option): string {
+  const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
+  const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
+  return `${path.join('.')}${choices}${fallback}\n    ${schema.description}\n`;
+}
 
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
 function readConfig(flags: ConfigFlags): { config: Config; file: string | undefined } {

@@ -1,5 +1,6 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
 import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { BridgeStatus, BrokerStatus } from './bridge/status.ts';
 import type { PresenceState } from './devices/presence.ts';
 import type { GatewayCounts } from './gateway/session.ts';
 import type { Journal } from './telemetry/journal.ts';
@@ -15,6 +16,7 @@ export interface StatusDeps {
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
+  bridge(sinks: readonly SinkStatus[]): BridgeStatus;
   isReady(): boolean;
 }
 
@@ -22,6 +24,8 @@ export interface StatusReporter {
   status(): Promise<HubStatus>;
   /** Each sink with its lag behind the journal. */
   sinks(): SinkStatus[];
+  /** The bridge with each broker and rule. */
+  bridge(): BridgeStatus;
   close(): void;
 }
 
@@ -71,10 +75,16 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         frames: { received: counts.frames, duplicate: counts.duplicates, skipped: counts.gaps },
         journal: journal.status(now),
         sinks: sinks(),
+        brokers: deps.bridge(sinks()).brokers.map(briefly),
         quarantine: await deps.quarantine.count(),
       };
     },
     sinks,
+    bridge: () => deps.bridge(sinks()),
     close: () => clearInterval(timer),
   };
+}
+
+function briefly({ name, state, since, lastError }: BrokerStatus): HubStatus['brokers'][number] {
+  return { name, state, since, ...(lastError !== undefined && { lastError }) };
 }

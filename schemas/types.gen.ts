@@ -436,7 +436,7 @@ url: string
 /**
  * MQTT 5, falling back to 3.1.1 (4) when the broker refuses it; 4 begins with 3.1.1.
  */
-version?: (5 | 4)
+version: (5 | 4)
 /**
  * MQTT client id; telemetry-hub-<hub id> without it.
  */
@@ -472,19 +472,19 @@ keyFile?: string
 /**
  * QoS 1 messages that may wait for the broker's acknowledgement.
  */
-windowMessages?: number
+windowMessages: number
 /**
  * How long the broker may take to acknowledge before the connection is given up and made anew.
  */
-timeoutMs?: number
+timeoutMs: number
 /**
  * Publish readings, presence and the ends of commands.
  */
-telemetry?: boolean
+telemetry: boolean
 /**
  * Take commands from the command topic. Whoever may publish there commands devices: give the broker an ACL.
  */
-commands?: boolean
+commands: boolean
 }[]
 /**
  * Where the hub publishes. {prefix}, {device}, {stream}, {command} stand for the names; each template must hold those of its default.
@@ -536,7 +536,7 @@ topic: string
 /**
  * The device that the reading is of: names from the topic, or $.path from the payload in braces.
  */
-device?: string
+device: string
 /**
  * Stream of the readings.
  */
@@ -584,16 +584,16 @@ path: string
 /**
  * Unix milliseconds or seconds, or ISO 8601 (UTC when it names no zone).
  */
-unit?: ("ms" | "s" | "iso")
+unit: ("ms" | "s" | "iso")
 }
 /**
  * Add devices that the hub does not know yet, without a token; otherwise their readings are refused and counted.
  */
-register?: boolean
+register: boolean
 /**
  * Take retained messages too: they come again at each connection, so only with time.
  */
-retained?: boolean
+retained: boolean
 }[]
 /**
  * Home Assistant discovery.

@@ -1,4 +1,5 @@
 /** Port: one connection to an MQTT broker, as the bridge needs it. Nothing is queued while it is offline. */
+import type { Duplex } from 'node:stream';
 
 /** What MQTT 5 sends beside the payload; on MQTT 3.1.1 it is left out. */
 export interface MessageProperties {
@@ -10,11 +11,12 @@ export interface MessageProperties {
   userProperties?: Record<string, string | string[]>;
 }
 
-/** A message to be published with QoS 1. */
+/** A message to be published with QoS 1, or with 0 where a specification wants that: then its bytes were only sent. */
 export interface Message {
   topic: string;
   payload: string | Buffer;
   retain?: boolean;
+  qos?: 0 | 1;
   properties?: MessageProperties;
 }
 
@@ -28,6 +30,12 @@ export interface Incoming {
   properties: MessageProperties;
 }
 
+/** The broker will never take this message; sending it again would change nothing. */
+export class RefusedByBroker extends Error {
+  override readonly name = 'RefusedByBroker';
+}
+
+/** `refused`: the broker or its certificate says no, and somebody must act; tried again slowly. */
 export type LinkState = 'connecting' | 'connected' | 'refused' | 'closed';
 
 export interface LinkStatus {
@@ -51,23 +59,37 @@ export interface LinkStatus {
 export interface BrokerLink {
   /** Name of the broker in configuration, status, cursor and audit. */
   readonly name: string;
+  /** True once births are out. */
   readonly isConnected: boolean;
   /**
    * Resolves once the broker acknowledged. Waits for room in the window. Throws `Unavailable` when there is no
    * connection, when it ends meanwhile, or when the broker does not answer in time: then it may or may not have it.
+   * Throws `RefusedByBroker` for a topic or a size it will never take. Possible from the moment the connection is
+   * subscribed, for births; everybody else looks at `isConnected` first.
    */
   publish(message: Message): Promise<void>;
   /**
    * Subscribes with QoS 1 and no-local, now and after every reconnect. The broker gets its acknowledgement when the
    * handler has resolved, so a message is not lost before it is durable; a handler that throws ends the connection
-   * without an acknowledgement, and the broker delivers again. Overlapping filters deliver a message to each once.
+   * without an acknowledgement, and the broker delivers again. Overlapping filters deliver a message to each once
+   * (with MQTT 3.1.1: as often as the broker sends it). The broker remembers the subscriptions for a day while the hub
+   * is away. A handler must not wait for a `publish`: while many messages are in hand, its answer is not read.
    */
   subscribe(filter: string, handler: (message: Incoming) => Promise<void>): void;
-  /** Called after each connection is made and subscribed, before anybody else may publish: births. */
+  /**
+   * Called after each connection is made and subscribed, one listener after the other, before anybody else publishes:
+   * births. A listener that throws `Unavailable` ends the connection.
+   */
   onConnect(listener: () => Promise<void>): void;
   status(): LinkStatus;
   /** Says goodbye (no will is sent) and gives up what is in flight. Idempotent, bounded in time. */
   close(): Promise<void>;
+}
+
+/** A link that was not opened yet: first everybody subscribes, so that nothing comes before its handler. */
+export interface NewLink extends BrokerLink {
+  /** Begins to connect, and goes on until `close`. Idempotent. */
+  open(): void;
 }
 
 export interface LinkOptions {
@@ -85,4 +107,10 @@ export interface LinkOptions {
   timeoutMs: number;
   /** Asked before each attempt to connect. Retained as the message says, QoS 1. */
   will?(): Message;
+  /** The broker keeps nothing for it while it is away. */
+  isClean?: boolean;
+  /** A way to the broker instead of `url`. */
+  dial?(): Duplex;
+  /** The filters that this client id was subscribed to, also by a hub before this one: those not wanted any more are ended. */
+  remembered?: { filters(): readonly string[]; keep(filters: readonly string[]): Promise<void> };
 }

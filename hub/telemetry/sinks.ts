@@ -148,8 +148,8 @@ class Follower {
   }
 
   async run(): Promise<void> {
-    const { name } = this.#sink;
-    let cursor = this.#journal.cursor(name);
+    const { name, begin } = this.#sink;
+    let cursor = this.#journal.cursor(name, begin);
     while (!this.#course.isStopped) {
       const committed = this.#course.next;
       const batch = await this.#persist(() => this.#journal.read(cursor, this.#options.batchReadings));

@@ -1,0 +1,37 @@
+/** What the bridge says of itself. */
+import type { LinkStatus } from './broker.ts';
+import type { RuleStatus } from './inbound-telemetry.ts';
+
+export interface BrokerStatus extends LinkStatus {
+  /** Frames of the journal that it has not got, and how long the oldest of them has waited. */
+  lagFrames: number;
+  lagMs: number;
+  /** Readings that it will never take. */
+  refused: number;
+}
+
+export interface BridgeStatus {
+  /** Id of this hub on brokers. */
+  hub: string;
+  brokers: BrokerStatus[];
+  rules: RuleStatus[];
+}
+
+interface SinkProgress {
+  name: string;
+  lagFrames: number;
+  lagMs: number;
+  refused: number;
+}
+
+/** The links, each with the progress of its sink; without one when it publishes no readings. */
+export function brokerStatuses(links: readonly LinkStatus[], sinks: readonly SinkProgress[]): BrokerStatus[] {
+  return links.map((link) => {
+    const sink = sinks.find(({ name }) => name === sinkNameOf(link.name));
+    const { lagFrames = 0, lagMs = 0, refused = 0 } = sink ?? {};
+    return { ...link, lagFrames, lagMs, refused };
+  });
+}
+
+/** Name of the cursor and of the metrics. */
+export const sinkNameOf = (broker: string) => `mqtt-${broker}`;
