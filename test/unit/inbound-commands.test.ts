@@ -60,7 +60,9 @@ function open(backplane = openBackplane(':memory:'), { tellsAll = true, link = n
 function answerAll({ commands }: ReturnType<typeof open>, frame: object = { ok: true, value: { seconds: 5 } }) {
   const outlet: Outlet = {
     hasRoom: true,
-    send: ({ id }) => void commands.result('meter', { type: 'result', id, ...frame } as never),
+    send(sent) {
+      if (sent.type === 'command') void commands.result('meter', { type: 'result', id: sent.id, ...frame } as never);
+    },
   };
   commands.opened('meter', outlet);
 }
