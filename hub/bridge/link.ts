@@ -1,13 +1,13 @@
 /** A link to a broker: one connection after the other, each with its window, its inbox and its births. */
 import { crc32 } from 'node:zlib';
-import { backoffMs } from '../kit/backoff.ts';
 import { Unavailable } from '../kit/errors.ts';
 import type { Incoming, LinkOptions, LinkState, LinkStatus, Message, NewLink } from './broker.ts';
 import { RefusedByBroker } from './broker.ts';
 import type { Arrival, Connection, Dial, Ending, Welcome } from './connection.ts';
 import { Inbox } from './inbox.ts';
+import { Retry } from './retry.ts';
 import { SendWindow } from './send-window.ts';
-import { faultOfTopic, fitsFilter } from './topic-name.ts';
+import { faultOfMessage, fitsFilter } from './topic-name.ts';
 
 export type LinkLog = Record<'error' | 'warn' | 'info', (fields: object, message: string) => void>;
 
@@ -29,18 +29,9 @@ interface Live {
   acceptedAt: number;
 }
 
-const RETRY_MS = { least: 50, base: 200, most: 30_000 };
-/** While it is refused, somebody must act. */
-const REFUSED_RETRY_MS = 30_000;
-/** A connection that held so long ends the back-off. */
-const STEADY_MS = 10_000;
 const WATCH_MS = 250;
 /** Messages from the broker that may be in hand. */
 export const INBOX_MESSAGES = 100;
-/** Ended without a word so often, the broker may not know MQTT 5. */
-const MUTE_ENDINGS = 3;
-/** What a packet holds beside topic, payload and the texts of its properties. */
-const PACKET_BYTES = 64;
 const MAX_SUBSCRIPTION_ID = 268_435_455;
 
 export class Link implements NewLink {
@@ -49,15 +40,11 @@ export class Link implements NewLink {
   readonly #log: LinkLog;
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #births: (() => Promise<void>)[] = [];
+  readonly #retry: Retry;
   #connection: Connection | undefined;
   #live: Live | undefined;
   #state: LinkState = 'connecting';
   #since = Date.now();
-  #version: 5 | 4;
-  /** The broker said that it does not speak MQTT 5. */
-  #isOld = false;
-  #muteEndings = 0;
-  #attempt = 0;
   #published = 0;
   #received = 0;
   #lastError: string | undefined;
@@ -72,7 +59,7 @@ export class Link implements NewLink {
     this.#options = options;
     this.#log = log;
     this.#dial = dial;
-    this.#version = options.version;
+    this.#retry = new Retry(options.version);
   }
 
   get name(): string {
@@ -121,7 +108,7 @@ export class Link implements NewLink {
       url,
       state: this.#state,
       since: this.#since,
-      version: this.#version,
+      version: this.#retry.version,
       inFlight: this.#live?.window.inFlight ?? 0,
       window: windowMessages,
       published: this.#published,
@@ -150,7 +137,7 @@ export class Link implements NewLink {
     this.#connection = this.#dial(
       {
         ...options,
-        version: this.#version,
+        version: this.#retry.version,
         clean: isClean === true || this.#subscriptions.size === 0,
         ...(message && { will: message }),
       },
@@ -169,7 +156,7 @@ export class Link implements NewLink {
   /** Subscribes, then births, then everybody else. */
   async #welcomed(welcome: Welcome): Promise<void> {
     const live = this.#enliven(welcome);
-    this.#muteEndings = 0;
+    this.#retry.welcomed();
     const stale = (this.#options.remembered?.filters() ?? []).filter((filter) => !this.#subscriptions.has(filter));
     if (welcome.sessionPresent && stale.length > 0) await live.connection.unsubscribe(stale);
     const filters = [...this.#subscriptions.keys()];
@@ -183,7 +170,7 @@ export class Link implements NewLink {
     this.#lastError = undefined;
     this.#isTold = false;
     this.#become('connected');
-    this.#log.info({ broker: this.name, version: this.#version }, 'connected to an MQTT broker');
+    this.#log.info({ broker: this.name, version: this.#retry.version }, 'connected to an MQTT broker');
   }
 
   #enliven({ receiveMaximum = Number.POSITIVE_INFINITY, maximumPacketBytes }: Welcome): Live {
@@ -232,27 +219,11 @@ export class Link implements NewLink {
     this.#connection = undefined;
     this.#lastError = ending.message;
     live?.window.close(this.#unavailable(ending.message));
-    if (this.#closing) return;
-    if (live && performance.now() - live.acceptedAt > STEADY_MS) this.#attempt = 0;
+    if (this.#state === 'closed') return;
     this.#tell(ending);
     this.#become(ending.kind === 'refused' ? 'refused' : 'connecting');
-    const isOtherVersion = this.#chooseVersion(ending);
-    this.#timer = setTimeout(() => this.#connect(), isOtherVersion ? 0 : this.#delayMs(ending));
-  }
-
-  /** True when the next try speaks another version. */
-  #chooseVersion({ kind }: Ending): boolean {
-    const before = this.#version;
-    if (kind === 'version') this.#isOld = true;
-    if (kind === 'mute') this.#muteEndings += 1;
-    const isSilent = this.#muteEndings > 0 && this.#muteEndings % (MUTE_ENDINGS + 1) === MUTE_ENDINGS;
-    this.#version = this.#isOld || isSilent ? 4 : this.#options.version;
-    return this.#version !== before;
-  }
-
-  #delayMs({ kind }: Ending): number {
-    if (kind === 'refused') return REFUSED_RETRY_MS;
-    return RETRY_MS.least + backoffMs(this.#attempt++, RETRY_MS.base, RETRY_MS.most);
+    const heldMs = live ? performance.now() - live.acceptedAt : 0;
+    this.#timer = setTimeout(() => this.#connect(), this.#retry.after(ending, heldMs));
   }
 
   #tell({ kind, message }: Ending): void {
@@ -280,15 +251,6 @@ export class Link implements NewLink {
   #unavailable(reason: string): Unavailable {
     return new Unavailable(`MQTT broker ${this.name}: ${reason}`, { stalled: this.#state === 'refused' });
   }
-}
-
-function faultOfMessage({ topic, payload, properties }: Message, maximumPacketBytes: number): string | undefined {
-  const fault = faultOfTopic(topic);
-  if (fault) return `the topic ${fault}`;
-  if (maximumPacketBytes === Number.POSITIVE_INFINITY) return undefined;
-  const texts = properties ? Buffer.byteLength(JSON.stringify(properties)) : 0;
-  const bytes = PACKET_BYTES + Buffer.byteLength(topic) + Buffer.byteLength(payload) + texts;
-  return bytes > maximumPacketBytes ? `it has ${bytes} bytes, the broker takes ${maximumPacketBytes}` : undefined;
 }
 
 const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

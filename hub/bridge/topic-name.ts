@@ -1,6 +1,9 @@
-/** What MQTT allows as the name of a topic and as a filter, and which topics a filter takes. */
+/** What MQTT allows as the name of a topic, as a filter and as a message, and which topics a filter takes. */
+import type { Message } from './broker.ts';
 
 const MAX_BYTES = 65_535;
+/** What a packet holds beside topic, payload and the texts of its properties. */
+const PACKET_BYTES = 64;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not occur.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\ufffe\uffff]/;
 
@@ -9,6 +12,16 @@ export function faultOfTopic(topic: string): string | undefined {
   if (topic === '') return 'is empty';
   if (/[+#]/.test(topic)) return 'holds a wildcard (+ or #)';
   return faultOfText(topic);
+}
+
+/** Why a broker that takes packets of so many bytes will never take this message; undefined when it may. */
+export function faultOfMessage({ topic, payload, properties }: Message, maximumBytes: number): string | undefined {
+  const fault = faultOfTopic(topic);
+  if (fault) return `the topic ${fault}`;
+  if (maximumBytes === Number.POSITIVE_INFINITY) return undefined;
+  const texts = properties ? Buffer.byteLength(JSON.stringify(properties)) : 0;
+  const bytes = PACKET_BYTES + Buffer.byteLength(topic) + Buffer.byteLength(payload) + texts;
+  return bytes > maximumBytes ? `it has ${bytes} bytes, the broker takes ${maximumBytes}` : undefined;
 }
 
 /** Why nobody can subscribe to this filter; undefined when it can be. */
