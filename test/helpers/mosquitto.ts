@@ -130,7 +130,9 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function listen(port: number, filter: string, args: string[]): Promise<Listener> {
   const heard: Heard[] = [];
-  const program = spawn('mosquitto_sub', [...at(port), '-q', '1', '-t', filter, '-d', '-F', '%j', ...args]);
+  // By lines: it would keep what it prints in blocks when nobody looks.
+  const options = [...at(port), '-q', '1', '-t', filter, '-d', '-F', '%j', ...args];
+  const program = spawn('stdbuf', ['-oL', 'mosquitto_sub', ...options]);
   let rest = '';
   let isSubscribed = false;
   program.stdout.on('data', (chunk) => {
