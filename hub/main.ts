@@ -5,8 +5,11 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
+import { brokerNames } from './bridge/brokers.ts';
 import { registerCli } from './cli.ts';
+import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli-bridge-test.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
+import { openRules } from './hub-inbound.ts';
 import { UserError } from './kit/errors.ts';
 import { redact } from './kit/redact.ts';
 
@@ -54,7 +57,9 @@ configCommand
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
     const { config, file } = readConfig(flags);
-    const { streams, commands } = loadCatalog(config.schemas.dir);
+    const catalog = loadCatalog(config.schemas.dir);
+    openRules({ config }, { catalog }, brokerNames(config.mqtt));
+    const { streams, commands } = catalog;
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );
@@ -87,6 +92,17 @@ function wordsOf({ path, schema }: Option): string {
   const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
   return `${path.join('.')}${choices}${fallback}\n    ${schema.description}\n`;
 }
+
+const bridgeCommand =
+  program.commands.find((command) => command.name() === 'bridge') ??
+  program.command('bridge').description('MQTT brokers and what goes over them.');
+
+describeBridgeTest(bridgeCommand)
+  .option(...configFlag)
+  .action(async (flags: ConfigFlags & BridgeTestFlags) => {
+    const payload = flags.payload === '-' ? readFileSync(process.stdin.fd) : Buffer.from(flags.payload);
+    runBridgeTest(readConfig(flags).config, flags, payload);
+  });
 
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
 function readConfig(flags: ConfigFlags): { config: Config; file: string | undefined } {

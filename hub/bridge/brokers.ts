@@ -19,6 +19,11 @@ export function nameOf({ name, url }: BrokerName): string {
   return `${hostname.toLowerCase()}:${port || PORTS[protocol]}`;
 }
 
+/** Of all brokers, the hub's own among them when it has one. */
+export function brokerNames({ brokers, embedded }: { brokers: readonly BrokerName[]; embedded: boolean }): string[] {
+  return embedded ? [...brokers.map(nameOf), EMBEDDED] : brokers.map(nameOf);
+}
+
 /** The same client id twice on one broker: each connection would end the other. */
 export function clientIdOf({ clientId }: BrokerName, hubId: string): string {
   return clientId ?? `telemetry-hub-${hubId}`;
