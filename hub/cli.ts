@@ -5,6 +5,7 @@ import pc from 'picocolors';
 import { connect } from './cli.http.ts';
 import { durationOf, pairOf } from './cli-arguments.ts';
 import { registerAudit } from './cli-audit.ts';
+import { registerBridge } from './cli-bridge.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerGroups } from './cli-groups.ts';
 import { registerOperators, registerRotation } from './cli-operators.ts';
@@ -57,6 +58,7 @@ export function registerCli(program: Command): void {
     .option('--limit <rows>', 'at most so many', '100')
     .option('--json', 'as JSON');
   registerAudit(program, verb);
+  registerBridge(program, verb);
   registerCompletion(program, verb);
 }
 

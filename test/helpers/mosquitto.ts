@@ -69,7 +69,8 @@ export async function startMosquitto({ config = 'allow_anonymous true', files = 
   let log = '';
 
   async function start(): Promise<void> {
-    child = spawn('mosquitto', ['-c', file, '-v'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
+    child = spawn('mosquitto', ['-c', file, '-v'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.on('error', (error) => (log += error.message));
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (log += chunk));
     const deadline = Date.now() + START_MS;
