@@ -20,12 +20,13 @@ async function showBridge({ client, options, color, print, hint }: Session) {
 }
 
 /** Brokers and rules as tables; below them why brokers are not connected. */
-export function bridgeSheet({ hub, brokers, rules }: BridgeStatus, now: number, color: Colors): string {
+export function bridgeSheet({ hub, brokers, rules, embedded }: BridgeStatus, now: number, color: Colors): string {
   const parts = [`${color.bold('hub')}  ${hub}`, brokerTable(brokers, now, color)];
   for (const { name, state, lastError } of brokers) {
     if (state !== 'connected' && lastError !== undefined) parts.push(`${color.red(name)}: ${cell(lastError)}`);
   }
   if (rules.length > 0) parts.push(ruleTable(rules, color));
+  if (embedded) parts.push(embeddedLine(embedded, color));
   return parts.join('\n\n');
 }
 
@@ -43,6 +44,12 @@ function brokerTable(brokers: readonly BrokerStatus[], now: number, color: Color
   ]);
   const head = ['BROKER', 'STATE', 'SINCE', 'MQTT', 'WINDOW', 'LAG', 'PUBLISHED', 'RECEIVED', 'REFUSED'];
   return table(head, rows, color);
+}
+
+function embeddedLine(embedded: NonNullable<BridgeStatus['embedded']>, color: Colors): string {
+  const { clients, retained, refusedSignIns, refusedPublishes } = embedded;
+  const refused = `refused: ${refusedSignIns} sign-ins, ${refusedPublishes} messages`;
+  return `${color.bold('own broker')}  ${clients} clients, ${retained} retained messages; ${refused}`;
 }
 
 function ruleTable(rules: BridgeStatus['rules'], color: Colors): string {

@@ -21,7 +21,7 @@ export function checkMqtt(mqtt: Mqtt, readFile: ReadFile, env: ConfigSource['env
     ];
   });
   const addressed = mqtt.brokers.filter(({ url }) => URL.canParse(url));
-  return [...brokers, ...checkNames(addressed), ...checkTopics(mqtt), ...checkListener(mqtt), ...checkRules(mqtt)];
+  return [...brokers, ...checkNames(addressed, mqtt.embedded), ...checkTopics(mqtt), ...checkListener(mqtt), ...checkRules(mqtt)];
 }
 
 /** The address is not repeated in the message: it may hold a password. */
@@ -81,16 +81,20 @@ function checkFiles(broker: Broker, place: string, readFile: ReadFile): Mistake[
 }
 
 /** A name is a cursor in the journal, so it is of one broker only. */
-function checkNames(brokers: readonly Broker[]): Mistake[] {
+function checkNames(brokers: readonly Broker[], embedded: boolean): Mistake[] {
   const names = brokers.map(nameOf);
   return brokers.flatMap((_, at) => {
     const twin = names.indexOf(names[at]!);
+    const path = `/mqtt/brokers/${at}`;
+    if (embedded && names[at] === EMBEDDED)
+      return [{ path, message: `is called ${EMBEDDED}, as the hub's own broker: give it another name` }];
     if (twin === at) return [];
-    return [
-      { path: `/mqtt/brokers/${at}`, message: `is called ${names[at]}, as the one before: give it another name` },
-    ];
+    return [{ path, message: `is called ${names[at]}, as the one before: give it another name` }];
   });
 }
+
+const NOT_FOR_HOME_ASSISTANT =
+  'must be empty with homeAssistant.enabled, which looks for the fields where they are without it';
 
 function checkTopics({ prefix, topics, payload, homeAssistant }: Mqtt): Mistake[] {
   const faults = faultsOfTopics(prefix, topics).map(({ key, message }) => ({ path: `/mqtt/topics/${key}`, message }));
@@ -99,6 +103,7 @@ function checkTopics({ prefix, topics, payload, homeAssistant }: Mqtt): Mistake[
   return [
     ...faults,
     ...(fault ? [{ path: '/mqtt/payload', message: fault }] : []),
+    ...(payload && homeAssistant.enabled ? [{ path: '/mqtt/payload', message: NOT_FOR_HOME_ASSISTANT }] : []),
     ...(prefixFault ? [{ path: '/mqtt/homeAssistant/prefix', message: prefixFault }] : []),
   ];
 }

@@ -5,15 +5,20 @@ import type { SinkStatus } from './api/status.ts';
 import { type Births, createBirths, willOf } from './bridge/births.ts';
 import { createLink } from './bridge/bridge.mqtt.ts';
 import type { LinkOptions, NewLink } from './bridge/broker.ts';
-import { clientIdOf, nameOf } from './bridge/brokers.ts';
+import { brokerNames, clientIdOf, EMBEDDED, nameOf } from './bridge/brokers.ts';
 import { type ClearingRow, type Clearings, createClearings } from './bridge/clearings.ts';
+import { createEchoes, type Echoes } from './bridge/echoes.ts';
 import { ensureHubId } from './bridge/hub-id.file.ts';
 import { createOutbound } from './bridge/outbound.ts';
 import { compilePayload, faultOfPayload } from './bridge/payload.ts';
+import type { Rule } from './bridge/rules.ts';
 import { type BridgeStatus, brokerStatuses } from './bridge/status.ts';
 import { compileTopics, type Topics } from './bridge/topics.ts';
 import type { Config } from './config.ts';
 import type { HubStart } from './hub.ts';
+import { type OwnBroker, openOwnBroker } from './hub-broker.ts';
+import { type Inbound, openInbound, openRules } from './hub-inbound.ts';
+import { type Integrations, type OpenIntegrations, openIntegrations } from './hub-integrations.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
 import { UserError } from './kit/errors.ts';
@@ -23,11 +28,14 @@ export interface Bridge {
   /** For the journal to lead. */
   sinks: Sink[];
   status(sinks: readonly SinkStatus[]): BridgeStatus;
-  /** Begins to connect, when everything else is there. */
-  open(): void;
+  /**
+   * Begins to connect, when everything else is there; resolves to the address of the hub's own broker, when it has one.
+   * Throws `UserError` when that is taken.
+   */
+  open(): Promise<string | undefined>;
 }
 
-type Broker = Config['mqtt']['brokers'][number];
+type Broker = Config['mqtt']['brokers'][number] & Pick<LinkOptions, 'dial'>;
 
 /** What everything on a broker is made with. */
 interface Shared {
@@ -36,6 +44,9 @@ interface Shared {
   records: Records;
   hubId: string;
   topics: Topics;
+  rules: Rule[];
+  echoes: Echoes;
+  integrate: OpenIntegrations;
 }
 
 /** One broker and what goes over it. */
@@ -43,6 +54,8 @@ interface Lane {
   link: NewLink;
   clearings: Clearings;
   births: Births;
+  inbound: Inbound;
+  integrations: Integrations;
   sinks: Sink[];
 }
 
@@ -52,24 +65,37 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
   const { mqtt } = config;
   const hubId = mqtt.hubId ?? (await ensureHubId(join(dataDir, 'hub.id')));
   const topics = compileTopics(mqtt.prefix, mqtt.topics);
-  const shared: Shared = { start, storage, records, hubId, topics };
-  const lanes = mqtt.brokers.map((broker) => openLane(shared, broker));
+  const rules = openRules(start, storage, brokerNames(mqtt));
+  const integrate = openIntegrations({ start, storage, records, hubId, topics });
+  const shared: Shared = { start, storage, records, hubId, topics, rules, echoes: createEchoes(), integrate };
+  const own = mqtt.embedded ? await openOwnBroker(start, records, topics, hubId) : undefined;
+  const ownLane = own && openLane(shared, ownBroker(own));
+  const lanes = [...mqtt.brokers.map((broker) => openLane(shared, broker)), ...(ownLane ? [ownLane] : [])];
   followDevices(records, lanes);
+  if (rules.length > 0) rememberEchoes(shared, lanes);
   stack.push('MQTT bridge', () => Promise.all(lanes.map(closeLane)));
   return {
     sinks: lanes.flatMap(({ sinks }) => sinks),
     status: (sinks) => ({
       hub: hubId,
       brokers: brokerStatuses(
-        lanes.map(({ link }) => link.status()),
+        linksOf(lanes).map((link) => link.status()),
         sinks,
       ),
-      rules: [],
+      rules: lanes.flatMap(({ inbound }) => inbound.rules()),
+      ...(own && { embedded: own.status() }),
     }),
-    open() {
-      for (const { link } of lanes) link.open();
+    async open() {
+      for (const link of linksOf(lanes)) link.open();
+      return own?.open(ownLane!.link);
     },
   };
+}
+
+/** How the hub reaches its own broker: by a stream of its own, with nothing that could be guessed. */
+function ownBroker({ dial, url }: OwnBroker): Broker {
+  const defaults = { windowMessages: 200, timeoutMs: 15_000, telemetry: true, commands: true };
+  return { ...defaults, name: EMBEDDED, url, version: 4, dial };
 }
 
 function openLane(shared: Shared, broker: Broker): Lane {
@@ -82,11 +108,33 @@ function openLane(shared: Shared, broker: Broker): Lane {
     devices: () => allDevices(records),
     stateOf: (device) => records.devices.get(device) && (records.presence.of(device)?.state ?? 'offline'),
   });
-  const sinks = broker.telemetry ? [createOutbound(link, { topics, hubId, payloadOf: payloadOf(shared) })] : [];
-  return { link, clearings, births, sinks };
+  const integrations = broker.telemetry
+    ? shared.integrate({
+        ...{ link, clearings, commands: broker.commands },
+        connect: (more) => createLink({ ...secondOptionsOf(shared, broker), ...more }, start.log),
+      })
+    : {};
+  const outbound = broker.telemetry ? [createOutbound(link, { topics, hubId, payloadOf: payloadOf(shared) })] : [];
+  const inbound = openInbound(start, shared.storage, records, link, { ...shared, ...broker });
+  const { edge } = integrations;
+  return { link, clearings, births, inbound, integrations, sinks: edge ? [...outbound, edge] : outbound };
 }
 
-async function closeLane({ link, births }: Lane): Promise<void> {
+/** Those of Sparkplug come by a connection of their own, for each connection has one last will. */
+const linksOf = (lanes: readonly Lane[]): NewLink[] =>
+  lanes.flatMap(({ link, integrations: { edge } }) => (edge ? [link, edge.link] : [link]));
+
+/** Of MQTT 3.1.1 only: the other version says in each message where it was. */
+function rememberEchoes({ storage, echoes }: Shared, lanes: readonly Lane[]): void {
+  storage.journal.onCommit((frames) => {
+    if (lanes.some(({ link }) => link.status().version === 4)) echoes.remember(frames, Date.now());
+  });
+}
+
+async function closeLane({ link, births, inbound, integrations }: Lane): Promise<void> {
+  integrations.announcer?.close();
+  await integrations.edge?.close();
+  await inbound.close();
   await births.close();
   await link.close();
 }
@@ -103,12 +151,19 @@ function linkOptionsOf({ records, hubId, topics }: Shared, broker: Broker): Link
     ...(caFile !== undefined && { ca: read(caFile) }),
     ...(certFile !== undefined && { cert: read(certFile) }),
     ...(keyFile !== undefined && { key: read(keyFile) }),
+    ...(broker.dial && { dial: broker.dial, isClean: true }),
     will: () => willOf(topics),
     remembered: {
       filters: () => sessions.get(name)?.value ?? [],
       keep: async (filters) => void (await sessions.set(name, [...filters])),
     },
   };
+}
+
+/** The same broker with the same credentials; nothing is remembered. */
+function secondOptionsOf(shared: Shared, broker: Broker): Omit<LinkOptions, 'remembered' | 'will'> {
+  const { remembered: _, will: __, ...options } = linkOptionsOf(shared, broker);
+  return options;
 }
 
 function payloadOf({ start, storage }: Shared) {
@@ -132,9 +187,12 @@ function followDevices({ devices, presence }: Records, lanes: readonly Lane[]): 
     for (const { births } of lanes) births.changed(device);
   });
   devices.onChange((id, device) => {
-    for (const { births } of lanes) {
+    for (const { births, inbound } of lanes) {
       if (device) births.changed(id);
-      else births.removed(id);
+      else {
+        births.removed(id);
+        inbound.forget(id);
+      }
     }
   });
 }

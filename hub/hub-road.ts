@@ -1,8 +1,9 @@
 /** Builds the road of a reading, gateway → ingest → journal → sinks, and who reacts to what happens on it. */
 import { hostname } from 'node:os';
 import { loadUplinkChecks } from '../schemas/index.ts';
+import { originOf } from './bridge/origin.ts';
 import type { Device } from './devices/devices.ts';
-import { createGatewayCounts, type GatewayCounts } from './gateway/session.ts';
+import type { GatewayCounts } from './gateway/session.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
 import type { Bridge } from './hub-bridge.ts';
@@ -12,7 +13,7 @@ import type { RefusalCode } from './kit/errors.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
-import { createLive, type Live } from './telemetry/live.ts';
+import type { Live } from './telemetry/live.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
 import type { Sink } from './telemetry/store.ts';
 
@@ -28,10 +29,8 @@ const TOKEN_WATCH_MS = 250;
 const SINKS_SHARE = 0.4;
 
 export function openRoad(start: HubStart, storage: Storage, records: Records, bridge: Bridge): Road {
-  const { config, log, stack } = start;
+  const { config, counts, live, log, stack } = start;
   const { journal, store } = storage;
-  const live = createLive();
-  const counts = createGatewayCounts();
   const sinks = openSinks(start, storage, bridge.sinks, (offset) => sessions.storedUpTo(offset));
   const reporter = openReporter(start, storage, records, bridge, sinks, counts);
   const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
@@ -146,9 +145,9 @@ function onReadings(
 ): void {
   journal.onCommit((frames) => {
     live.update(frames);
-    for (const { device, receivedAt, readings } of frames) {
+    for (const { device, epoch, receivedAt, readings } of frames) {
       devices.touch(device, receivedAt);
-      presence.heard(device, receivedAt, readings.length);
+      presence.heard(device, receivedAt, readings.length, originOf(epoch)?.broker);
     }
     // A flood of readings starves timers; it drives the deadlines of commands and tokens itself.
     commands.sweep();

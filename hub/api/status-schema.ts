@@ -58,11 +58,18 @@ const RULE: Schema = {
 
 /** What the bridge says of itself. */
 export const BRIDGE: Schema = {
-  ...object({
-    hub: { type: 'string', description: 'Id of this hub on brokers.', examples: ['4f1c09ab'] },
-    brokers: { type: 'array', items: BROKER },
-    rules: { type: 'array', items: RULE, description: 'Counts since the hub started, for each rule and broker.' },
-  }),
+  ...object(
+    {
+      hub: { type: 'string', description: 'Id of this hub on brokers.', examples: ['4f1c09ab'] },
+      brokers: { type: 'array', items: BROKER },
+      rules: { type: 'array', items: RULE, description: 'Counts since the hub started, for each rule and broker.' },
+      embedded: {
+        ...object({ clients: COUNT, retained: COUNT, refusedSignIns: COUNT, refusedPublishes: COUNT }),
+        description: 'The broker of the hub itself, when it has one.',
+      },
+    },
+    ['embedded'],
+  ),
   additionalProperties: true,
 };
 

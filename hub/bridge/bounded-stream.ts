@@ -49,7 +49,7 @@ export class BoundedStream extends Duplex {
     const patience = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
     socket.once('close', () => clearTimeout(patience));
     socket.resume();
-    socket.end(() => socket.destroy());
+    socket.end();
     done(error);
   }
 }

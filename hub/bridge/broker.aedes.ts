@@ -8,6 +8,7 @@ import { type Access, type AccessDeps, type AccessOptions, createAccess, type Gu
 import { createHandover, type Handed, type Handover } from './broker-handover.ts';
 import { BrokerMemory, type KeptMessage } from './broker-memory.ts';
 import { type Listener, type ListenerAddress, startListener } from './listener.tcp.ts';
+import type { OwnBrokerStatus } from './status.ts';
 
 /** A sign-in or a publish that was refused. */
 export interface BrokerRefusal {
@@ -21,17 +22,12 @@ export interface BrokerRefusal {
 }
 
 export interface EmbeddedBrokerDeps extends AccessDeps {
+  /** Whether the hub takes messages at this moment; while it does not, those with QoS 1 or 2 are refused. */
+  isHubConnected(): boolean;
   onRefused(refusal: BrokerRefusal): void;
+  /** Told of each publish of a guest that was not refused, before anybody has it. */
+  onTaken(message: { name: string; address: string; topic: string }): void;
   log: { debug(fields: object, message: string): void; error(fields: object, message: string): void };
-}
-
-export interface EmbeddedBrokerStatus {
-  /** Clients that are signed in; the hub itself is not counted. */
-  clients: number;
-  /** Retained messages. */
-  retained: number;
-  refusedSignIns: number;
-  refusedPublishes: number;
 }
 
 export interface EmbeddedBroker {
@@ -39,7 +35,7 @@ export interface EmbeddedBroker {
   open(): Duplex;
   /** Lets others in; resolves to the port. Throws the error of `listen` (EADDRINUSE …). */
   listen(address: ListenerAddress): Promise<number>;
-  status(): EmbeddedBrokerStatus;
+  status(): OwnBrokerStatus;
   /** Ends every connection. Idempotent, bounded in time. */
   close(): Promise<void>;
 }
@@ -51,8 +47,8 @@ const LIMITS = {
   connectTimeout: SIGN_IN_MS,
   /** A reader whose backlog is full holds up who publishes to it so long and no longer: then it is cut off. */
   drainTimeout: 5_000,
-  /** QoS 2 messages of a client that are not released yet. */
-  maxInflightInbound: 20,
+  /** QoS 2 messages of a client that are not released yet; of each only the id is kept. */
+  maxInflightInbound: 1_000,
 };
 const STREAM = { packetBytes: 131_072, backlogBytes: 262_144 };
 const RETAINED = { retainedMessages: 20_000, retainedBytes: 33_554_432 };
@@ -180,11 +176,15 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
       // Without a client it is the broker's own word.
       if (client === null || callerOf(client).isHub) return done(null);
       const { guest, address } = callerOf(client);
-      const reason = guest ? refusalOf(guest, packet) : 'nobody is signed in';
-      if (reason === undefined) return handOver(client, packet, done);
+      if (!guest) return done(new Error('nobody is signed in'));
+      const { name } = guest;
+      const reason = refusalOf(guest, packet);
+      if (reason === undefined) {
+        deps.onTaken({ name, address, topic: packet.topic });
+        return handOver(client, packet, done);
+      }
       counts.refusedPublishes += 1;
-      const name = guest?.name ?? '';
-      deps.onRefused({ name, isSignedIn: guest !== undefined, address, topic: packet.topic, reason });
+      deps.onRefused({ name, isSignedIn: true, address, topic: packet.topic, reason });
       done(new Error(reason));
     },
     authorizeSubscribe(client, subscription, done) {
@@ -211,6 +211,7 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
   function handOver(client: Client, packet: PublishPacket, done: (error?: Error | null) => void): void {
     const isRepeated = packet.qos === 2 && memory.isOpen(client.id, packet.messageId!);
     if (packet.qos === 0 || isRepeated) done(null);
+    else if (!deps.isHubConnected()) done(new Error('the hub is not connected to its broker'));
     else handover.give(client, packet, done);
   }
 }

@@ -15,6 +15,18 @@ export interface BridgeStatus {
   hub: string;
   brokers: BrokerStatus[];
   rules: RuleStatus[];
+  /** The hub's own broker, when it has one. */
+  embedded?: OwnBrokerStatus;
+}
+
+/** What the hub's own broker counts, since it started. */
+export interface OwnBrokerStatus {
+  /** Clients that are signed in; the hub itself is not counted. */
+  clients: number;
+  /** Retained messages. */
+  retained: number;
+  refusedSignIns: number;
+  refusedPublishes: number;
 }
 
 interface SinkProgress {
@@ -27,7 +39,7 @@ interface SinkProgress {
 /** The links, each with the progress of its sink; without one when it publishes no readings. */
 export function brokerStatuses(links: readonly LinkStatus[], sinks: readonly SinkProgress[]): BrokerStatus[] {
   return links.map((link) => {
-    const sink = sinks.find(({ name }) => name === sinkNameOf(link.name));
+    const sink = sinks.find(({ name }) => name === sinkNameOf(link.name) || name === link.name);
     const { lagFrames = 0, lagMs = 0, refused = 0 } = sink ?? {};
     return { ...link, lagFrames, lagMs, refused };
   });

@@ -9,6 +9,7 @@ const ENTRY_POINTS = [
   'hub/hub-storage.ts',
   'hub/hub-records.ts',
   'hub/hub-bridge.ts',
+  'hub/hub-broker.ts',
   'hub/hub-road.ts',
   'hub/hub-doors.ts',
   'hub/main.ts',
