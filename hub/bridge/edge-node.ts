@@ -130,7 +130,8 @@ class Node implements EdgeNode {
     this.link.subscribe(filter, async (message) => {
       const device = message.topic.slice(filter.length - 1);
       const payload = this.#decode(message);
-      const mistakes = payload ? await taken.take(device, payload, message) : ['it is no Sparkplug payload'];
+      const mistake = message.retain ? 'it is retained, so it may be of any age' : 'it is no Sparkplug payload';
+      const mistakes = payload && !message.retain ? await taken.take(device, payload, message) : [mistake];
       this.refused += mistakes.length;
       if (mistakes.length > 0) this.#deps.log.debug({ device, mistakes }, 'a Sparkplug command was refused');
     });
