@@ -137,20 +137,20 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
     if (outcome.kind === 'refused' && outcome.device === undefined) return outcome;
     if (!DEVICE_ID.test(device)) return { code: 'device', message: 'is no device id' };
     // What fits no rule is no reason to add a device.
-    if (!known(device) && rule.register && outcome.kind === 'reading') await register(device, rule);
+    if (!known(device) && rule.register && outcome.kind === 'reading') register(device, rule);
+    // Those that follow wait for the same promise, so they stay in order; without one nobody waits.
+    const pending = registering.get(device);
+    if (pending) await pending;
     const row = known(device);
     if (!row) return { code: 'not-found', message: 'is no device of this hub: hub devices add, or register: true' };
     return row.enabled ? undefined : { code: 'device-disabled', message: 'is disabled' };
   }
 
-  async function register(device: string, rule: Rule): Promise<void> {
-    const pending = registering.get(device);
-    if (pending) return pending;
-    if (registered >= MAX_REGISTERED) return;
+  function register(device: string, rule: Rule): void {
+    if (registering.has(device) || registered >= MAX_REGISTERED) return;
     registered += 1;
     const work = deps.register(device, rule).finally(() => registering.delete(device));
     registering.set(device, work);
-    return work;
   }
 
   function checked(device: string, rule: Rule, outcome: Exclude<Outcome, { kind: 'nothing' }>) {

@@ -150,9 +150,13 @@ describe('telemetry from a broker', () => {
       },
     });
     await say('a/bad', 'no JSON');
-    await Promise.all([say('a/new', { temperature: 1 }), say('a/new', { temperature: 2 })]);
+    await Promise.all([say('a/new', { temperature: 1 }), say('a/new', { temperature: 2 }), say('a/new', 'no JSON')]);
     expect(registered).toEqual(['new']);
-    expect(frames.map(({ device }) => device)).toEqual(['new', 'new']);
+    expect(frames.map(({ readings, rejected }) => [readings.length, rejected?.length])).toEqual([
+      [1, undefined],
+      [1, undefined],
+      [0, 1],
+    ]);
   });
 
   it('leaves out retained messages, unless the rule takes them', async () => {
