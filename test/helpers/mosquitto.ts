@@ -35,7 +35,7 @@ export interface Mosquitto {
   /** Subscribes by `mosquitto_sub`, with more arguments of it; resolves when it is subscribed. */
   listen(filter: string, args?: string[]): Promise<Listener>;
   /** Publishes one message by `mosquitto_pub`; resolves when it has ended, rejects when that failed. */
-  publish(topic: string, payload: string, args?: string[]): Promise<void>;
+  publish(topic: string, payload: string | Buffer, args?: string[]): Promise<void>;
   /** Ends it and its listeners, and deletes its folder. */
   remove(): Promise<void>;
 }
