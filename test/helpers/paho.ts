@@ -43,14 +43,22 @@ export interface Paho {
 
 const PATIENCE_MS = 30_000;
 
+export interface Credentials {
+  user: string;
+  password: string;
+}
+
 /** Resolves when it is connected. */
-export async function startPaho(port: number, version: 5 | 4 = 5, clientId = 'paho'): Promise<Paho> {
-  const program = spawn('/usr/bin/python3', [
-    join(import.meta.dirname, 'paho_client.py'),
-    `${port}`,
-    `${version}`,
-    clientId,
-  ]);
+export async function startPaho(
+  port: number,
+  version: 5 | 4 = 5,
+  clientId = 'paho',
+  credentials?: Credentials,
+): Promise<Paho> {
+  const script = join(import.meta.dirname, 'paho_client.py');
+  const env = { ...process.env };
+  if (credentials) Object.assign(env, { MQTT_USER: credentials.user, MQTT_PASSWORD: credentials.password });
+  const program = spawn('/usr/bin/python3', [script, `${port}`, `${version}`, clientId], { env });
   const heard: PahoMessage[] = [];
   const counts = { connected: 0, subscribed: 0, published: 0 };
   let sent = 0;

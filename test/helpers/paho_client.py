@@ -1,5 +1,6 @@
 """An MQTT client that is not ours (Eclipse Paho): does what each line of its input says, tells what it hears, in JSON."""
 import json
+import os
 import sys
 
 import paho.mqtt.client as mqtt
@@ -36,6 +37,8 @@ client.on_connect = on_connect
 client.on_message = on_message
 client.on_publish = lambda client, userdata, mid: tell("published", mid=mid)
 client.on_subscribe = lambda client, userdata, mid, *rest: tell("subscribed", mid=mid)
+if "MQTT_USER" in os.environ:
+    client.username_pw_set(os.environ["MQTT_USER"], os.environ["MQTT_PASSWORD"])
 client.max_inflight_messages_set(100)
 client.connect("127.0.0.1", port)
 client.loop_start()
