@@ -75,6 +75,7 @@ async function demo(): Promise<number> {
 interface Address {
   api: string;
   gateway: string;
+  mqtt: string;
   token: string;
 }
 
@@ -98,8 +99,9 @@ function killAll(): void {
 }
 
 async function startHub(dataDir: string): Promise<ChildProcess> {
-  const [gateway, api] = await Promise.all([freePort(8443), freePort(8080)]);
-  const env = { HUB_GATEWAY__PORT: String(gateway), HUB_API__PORT: String(api), HUB_LOG__FORMAT: 'json' };
+  const [gateway, api, mqtt] = await Promise.all([freePort(8443), freePort(8080), freePort(1883)]);
+  const ports = { HUB_GATEWAY__PORT: `${gateway}`, HUB_API__PORT: `${api}`, HUB_MQTT__LISTENER__PORT: `${mqtt}` };
+  const env = { ...ports, HUB_MQTT__EMBEDDED: 'true', HUB_LOG__FORMAT: 'json' };
   const hub = start('hub/main.ts', ['start', '--config', 'config/hub.yaml', '--data', dataDir], env);
   hub.stderr?.pipe(createWriteStream(join(dataDir, 'hub.log')));
   return hub;
@@ -165,7 +167,7 @@ function startSim(dataDir: string, args: string[]): { child: ChildProcess; repor
 }
 
 /** Shows status and last readings until closed. */
-function startView({ api, gateway, token }: Address, dataDir: string): View {
+function startView({ api, gateway, mqtt, token }: Address, dataDir: string): View {
   const headers = { authorization: `Bearer ${token}` };
   const last = new Map<string, LastReading>();
   const ended = new AbortController();
@@ -175,7 +177,9 @@ function startView({ api, gateway, token }: Address, dataDir: string): View {
   const status = async () => (await (await fetch(`${api}/v1/status`, { headers })).json()) as DemoStatus;
   const live = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined;
   const units = unitsOfCatalog();
-  const hint = `devices ${gateway}   operators ${api}   data ${dataDir}\nCtrl-C drains the hub and ends the demo.`;
+  const listening = listenLine(mqtt, dataDir);
+  const hint = `devices ${gateway}   operators ${api}   data ${dataDir}\n${listening}\nCtrl-C drains the hub and ends the demo.`;
+  if (!live) process.stdout.write(`MQTT: ${listening}\n`);
   let plainAtMs = 0;
   const timer = setInterval(async () => {
     const now = await status().catch(() => undefined);
@@ -193,6 +197,13 @@ function startView({ api, gateway, token }: Address, dataDir: string): View {
       live?.done();
     },
   };
+}
+
+/** What shows the telemetry in another terminal. The token stays in its file. */
+function listenLine(mqtt: string, dataDir: string): string {
+  const { hostname, port } = new URL(mqtt);
+  const token = `"$(cat ${join(dataDir, 'admin.token')})"`;
+  return `mosquitto_sub -h ${hostname} -p ${port} -u admin -P ${token} -t 'hub/#' -v`;
 }
 
 /** Readings in the store once it has caught up with the journal (or after a few seconds). */
