@@ -159,8 +159,13 @@ async function listen(port: number, filter: string, args: string[]): Promise<Lis
   return {
     heard,
     async until(fits, withinMs = PATIENCE_MS) {
-      await wait(() => heard.some(fits), withinMs, `no message of ${filter} fits`);
-      return heard.find(fits)!;
+      let at = 0;
+      const isFound = () => {
+        while (at < heard.length && !fits(heard[at]!)) at++;
+        return at < heard.length;
+      };
+      await wait(isFound, withinMs, `no message of ${filter} fits`);
+      return heard[at]!;
     },
     async stop() {
       if (program.exitCode !== null || program.signalCode !== null) return;
