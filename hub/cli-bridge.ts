@@ -20,12 +20,17 @@ async function showBridge({ client, options, color, print, hint }: Session) {
 }
 
 /** Brokers and rules as tables; below them why brokers are not connected. */
-export function bridgeSheet({ hub, brokers, rules, embedded }: BridgeStatus, now: number, color: Colors): string {
+export function bridgeSheet(
+  { hub, brokers, rules, commands, embedded }: BridgeStatus,
+  now: number,
+  color: Colors,
+): string {
   const parts = [`${color.bold('hub')}  ${hub}`, brokerTable(brokers, now, color)];
   for (const { name, state, lastError } of brokers) {
     if (state !== 'connected' && lastError !== undefined) parts.push(`${color.red(name)}: ${cell(lastError)}`);
   }
   if (rules.length > 0) parts.push(ruleTable(rules, color));
+  parts.push(commandTable(commands, color));
   if (embedded) parts.push(embeddedLine(embedded, color));
   return parts.join('\n\n');
 }
@@ -65,6 +70,21 @@ function ruleTable(rules: BridgeStatus['rules'], color: Colors): string {
     cell(rule.lastRefusal),
   ]);
   const head = ['RULE', 'BROKER', 'STREAM', 'MESSAGES', 'READINGS', 'REFUSED', 'SKIPPED', 'LOOPED', 'LAST REFUSAL'];
+  return table(head, rows, color);
+}
+
+function commandTable(commands: BridgeStatus['commands'], color: Colors): string {
+  const rows = commands.map((each) => [
+    each.broker,
+    each.received,
+    each.sent,
+    each.repeated,
+    each.refused,
+    each.told,
+    each.waiting,
+    cell(each.lastRefusal),
+  ]);
+  const head = ['COMMANDS', 'RECEIVED', 'SENT', 'REPEATED', 'REFUSED', 'RESULTS', 'WAITING', 'LAST REFUSAL'];
   return table(head, rows, color);
 }
 

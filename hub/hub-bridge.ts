@@ -83,6 +83,7 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
         sinks,
       ),
       rules: lanes.flatMap(({ inbound }) => inbound.rules()),
+      commands: lanes.map(({ inbound }) => inbound.commands()),
       ...(own && { embedded: own.status() }),
     }),
     async open() {

@@ -7,6 +7,7 @@ import type { Echoes } from './bridge/echoes.ts';
 import { createInboundCommands } from './bridge/inbound-commands.ts';
 import { createInboundTelemetry, type RuleStatus } from './bridge/inbound-telemetry.ts';
 import { compileRules, type Rule } from './bridge/rules.ts';
+import type { CommandsStatus } from './bridge/status.ts';
 import type { Topics } from './bridge/topics.ts';
 import { EXIT_CONFIG } from './config.ts';
 import type { HubStart } from './hub.ts';
@@ -17,6 +18,7 @@ import { createIngest } from './telemetry/ingest.ts';
 
 export interface Inbound {
   rules(): RuleStatus[];
+  commands(): CommandsStatus;
   /** Forgets a removed device. */
   forget(device: string): void;
   /** Takes nothing more; what was not told is told after the next start. Idempotent. */
@@ -44,9 +46,14 @@ export function openInbound(
 ): Inbound {
   const telemetry = openTelemetry(start, storage, records, link, options);
   for (const filter of telemetry.filters) link.subscribe(filter, (message) => telemetry.receive(filter, message));
-  const results = openCommands(start, records, link, options);
+  const { results, inbound } = openCommands(start, records, link, options);
   return {
     rules: telemetry.status,
+    commands() {
+      const { lastRefusal, counts } = inbound;
+      const { published: told, waiting } = results.status();
+      return { broker: link.name, ...counts, told, waiting, ...(lastRefusal !== undefined && { lastRefusal }) };
+    },
     forget: telemetry.forget,
     async close() {
       telemetry.close();
@@ -110,13 +117,12 @@ function openCommands({ log }: HubStart, records: Records, link: BrokerLink, opt
     replies: backplane.table<OwedReply>('mqtt-replies'),
     told: backplane.table<number>('mqtt-told'),
   });
-  if (!options.commands) return results;
   const inbound = createInboundCommands({
     ...{ broker: link.name, commands, results, parseTopic: topics.commandOf, isOwnTopic: topics.owns },
     audit: dampRefusals(audit.record),
   });
-  link.subscribe(topics.commandFilter, inbound.receive);
-  return results;
+  if (options.commands) link.subscribe(topics.commandFilter, inbound.receive);
+  return { results, inbound };
 }
 
 /** Whoever sends nothing but nonsense does not fill the audit log with it. */

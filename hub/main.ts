@@ -93,11 +93,7 @@ function wordsOf({ path, schema }: Option): string {
   return `${path.join('.')}${choices}${fallback}\n    ${schema.description}\n`;
 }
 
-const bridgeCommand =
-  program.commands.find((command) => command.name() === 'bridge') ??
-  program.command('bridge').description('MQTT brokers and what goes over them.');
-
-describeBridgeTest(bridgeCommand)
+describeBridgeTest(program.commands.find((command) => command.name() === 'bridge')!)
   .option(...configFlag)
   .action(async (flags: ConfigFlags & BridgeTestFlags) => {
     const payload = flags.payload === '-' ? readFileSync(process.stdin.fd) : Buffer.from(flags.payload);

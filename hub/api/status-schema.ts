@@ -56,6 +56,23 @@ const RULE: Schema = {
   additionalProperties: true,
 };
 
+const COMMANDS: Schema = {
+  ...object(
+    {
+      broker: NAME,
+      received: COUNT,
+      sent: COUNT,
+      repeated: { ...COUNT, description: 'Deliveries of a message that had made its command already.' },
+      refused: COUNT,
+      told: { ...COUNT, description: 'Results that were published.' },
+      waiting: { ...COUNT, description: 'Results that wait for the broker.' },
+      lastRefusal: { type: 'string' },
+    },
+    ['lastRefusal'],
+  ),
+  additionalProperties: true,
+};
+
 /** What the bridge says of itself. */
 export const BRIDGE: Schema = {
   ...object(
@@ -63,6 +80,7 @@ export const BRIDGE: Schema = {
       hub: { type: 'string', description: 'Id of this hub on brokers.', examples: ['4f1c09ab'] },
       brokers: { type: 'array', items: BROKER },
       rules: { type: 'array', items: RULE, description: 'Counts since the hub started, for each rule and broker.' },
+      commands: { type: 'array', items: COMMANDS, description: 'Counts since the hub started, for each broker.' },
       embedded: {
         ...object({ clients: COUNT, retained: COUNT, refusedSignIns: COUNT, refusedPublishes: COUNT }),
         description: 'The broker of the hub itself, when it has one.',

@@ -39,8 +39,10 @@ export interface InboundCommands {
    * neither could be done.
    */
   receive(message: Incoming): Promise<void>;
-  /** Since the hub started. */
+  /** Since the hub started. `repeated`: deliveries of a message that had made its command already. */
   readonly counts: Readonly<{ received: number; sent: number; repeated: number; refused: number }>;
+  /** Why the last one was refused. */
+  readonly lastRefusal: string | undefined;
 }
 
 /** MQTT 5 user property in which a client may say who it is. */
@@ -59,6 +61,7 @@ const ALL_OF_DEVICE = 500;
 export function createInboundCommands(deps: InboundCommandsDeps): InboundCommands {
   const { broker, commands, results, parseTopic, isOwnTopic, audit, now = Date.now } = deps;
   const counts = { received: 0, sent: 0, repeated: 0, refused: 0 };
+  let lastRefusal: string | undefined;
   /** Being stored, by fingerprint. At most as many as messages are in hand. */
   const storing = new Map<string, Promise<Command>>();
 
@@ -113,6 +116,7 @@ export function createInboundCommands(deps: InboundCommandsDeps): InboundCommand
   ) {
     const { device, name } = request;
     counts.refused += 1;
+    lastRefusal = `${device.slice(0, 80)} ${name.slice(0, 80)}: ${detail}`;
     const isUnnamed = !DEVICE_ID.test(device) || !COMMAND_NAME.test(name);
     results.reject({
       device: device.slice(0, 80),
@@ -140,6 +144,9 @@ export function createInboundCommands(deps: InboundCommandsDeps): InboundCommand
 
   return {
     counts,
+    get lastRefusal() {
+      return lastRefusal;
+    },
     async receive(message) {
       counts.received += 1;
       const names = parseTopic(message.topic);

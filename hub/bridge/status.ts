@@ -15,8 +15,23 @@ export interface BridgeStatus {
   hub: string;
   brokers: BrokerStatus[];
   rules: RuleStatus[];
+  commands: CommandsStatus[];
   /** The hub's own broker, when it has one. */
   embedded?: OwnBrokerStatus;
+}
+
+/** Commands from a broker, and what it is told of the ends of commands; since the hub started. */
+export interface CommandsStatus {
+  broker: string;
+  received: number;
+  sent: number;
+  /** Deliveries of a message that had made its command already. */
+  repeated: number;
+  refused: number;
+  /** Results that were published, and those that wait for the broker. */
+  told: number;
+  waiting: number;
+  lastRefusal?: string;
 }
 
 /** What the hub's own broker counts, since it started. */

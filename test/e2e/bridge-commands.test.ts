@@ -78,6 +78,9 @@ describe('a command from an MQTT client', () => {
     expect(JSON.parse(told.payload)).toEqual(result);
     const [stored] = await commandsOf(hub);
     expect(stored).toMatchObject({ actor: 'mqtt:home/panel-3', expiresAt: stored!.createdAt + 600_000 });
+    await expect
+      .poll(() => hub.call('GET', '/v1/bridge'))
+      .toMatchObject({ commands: [{ broker: 'home', received: 1, sent: 1, refused: 0, told: 2, waiting: 0 }] });
     const { entries } = await hub.call<{ entries: AuditEntry[] }>('GET', '/v1/audit?target=meter');
     expect(entries).toContainEqual(
       expect.objectContaining({ actor: 'mqtt:home/panel-3', action: 'command.send', result: 'ok', from: 'home' }),

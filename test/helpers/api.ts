@@ -63,6 +63,12 @@ const BRIDGE: BridgeStatus = {
       ...{ messages: 7, readings: 5, refused: 1, skipped: 1, looped: 0, lastRefusal: 'the payload is not JSON' },
     },
   ],
+  commands: [
+    {
+      ...{ broker: 'broker.example:1883', received: 4, sent: 2, repeated: 1, refused: 1, told: 3, waiting: 0 },
+      lastRefusal: 'meter-7 dance: there is no such command',
+    },
+  ],
 };
 
 /** A reading as the quarantine keeps it. */
