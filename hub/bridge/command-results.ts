@@ -5,6 +5,7 @@ import type { Commands } from '../commands/commands.ts';
 import { Unavailable } from '../kit/errors.ts';
 import type { BrokerLink, Message } from './broker.ts';
 import { HUBS_PROPERTY } from './origin.ts';
+import { createToldMark } from './told-mark.ts';
 
 /** Where an answer is wanted, as MQTT 5 says it. */
 export interface ReplyTo {
@@ -66,7 +67,6 @@ const MAX_QUEUED = 10_000;
 const MAX_REJECTIONS = 1_000;
 const BATCH = 50;
 const PAGE = 1_000;
-const SAVE_MS = 1_000;
 
 export function createCommandResults(deps: CommandResultsDeps): CommandResults {
   const { link, commands, replies, told, hubId, tellsAll, log, now = Date.now, retryMs = 500 } = deps;
@@ -74,7 +74,7 @@ export function createCommandResults(deps: CommandResultsDeps): CommandResults {
   const queue = new Set<string>();
   let rejections: Rejection[] = [];
   const counts = { published: 0, dropped: 0 };
-  const mark = createMark(told, link.name, now());
+  const mark = createToldMark(told, link.name, now());
   let isMissingSome = false;
   let isRunning = false;
   let isClosed = false;
@@ -244,39 +244,4 @@ function forgetLost(replies: Table<OwedReply>, commands: Pick<Commands, 'get'>, 
 /** Waits for all, also when one fails; then throws the first failure. */
 async function allOf(work: Promise<void>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason;
-}
-
-/** The moment up to which all ends were told, written behind: a crash repeats some, and forgets none. */
-function createMark(table: Table<number>, key: string, fallback: number) {
-  const stored = table.get(key)?.value;
-  let at = stored ?? fallback;
-  let latest = at;
-  let timer: NodeJS.Timeout | undefined;
-  const save = async () => {
-    timer = undefined;
-    await table.set(key, at).catch(() => {});
-  };
-  const saveSoon = () => {
-    timer ??= setTimeout(save, SAVE_MS).unref();
-  };
-  // A broker that is new hears of what ends from now on, also when the hub is killed before the first end.
-  if (stored === undefined) saveSoon();
-  return {
-    get at() {
-      return at;
-    },
-    reached(moment: number) {
-      latest = Math.max(latest, moment);
-    },
-    /** Everything that ended was told. */
-    settle() {
-      if (latest > at) saveSoon();
-      at = latest;
-    },
-    async close() {
-      if (timer === undefined) return;
-      clearTimeout(timer);
-      await save();
-    },
-  };
 }
