@@ -10,6 +10,9 @@ type Mqtt = Config['mqtt'];
 type Broker = Mqtt['brokers'][number];
 type ReadFile = ConfigSource['readFile'];
 
+const NOT_FOR_HOME_ASSISTANT =
+  'must be empty with homeAssistant.enabled, which looks for the fields where they are without it';
+
 /** Every mistake in a section that fits its schema; reads the passwords into it on the way. */
 export function checkMqtt(mqtt: Mqtt, readFile: ReadFile, env: ConfigSource['env']): Mistake[] {
   const brokers = mqtt.brokers.flatMap((broker, at) => {
@@ -21,7 +24,13 @@ export function checkMqtt(mqtt: Mqtt, readFile: ReadFile, env: ConfigSource['env
     ];
   });
   const addressed = mqtt.brokers.filter(({ url }) => URL.canParse(url));
-  return [...brokers, ...checkNames(addressed, mqtt.embedded), ...checkTopics(mqtt), ...checkListener(mqtt), ...checkRules(mqtt)];
+  return [
+    ...brokers,
+    ...checkNames(addressed, mqtt.embedded),
+    ...checkTopics(mqtt),
+    ...checkListener(mqtt),
+    ...checkRules(mqtt),
+  ];
 }
 
 /** The address is not repeated in the message: it may hold a password. */
@@ -80,21 +89,21 @@ function checkFiles(broker: Broker, place: string, readFile: ReadFile): Mistake[
   return mistakes;
 }
 
-/** A name is a cursor in the journal, so it is of one broker only. */
+/** A name is a cursor in the journal, so it is of one broker only; two connections with one client id end each other. */
 function checkNames(brokers: readonly Broker[], embedded: boolean): Mistake[] {
   const names = brokers.map(nameOf);
+  const clients = brokers.map(({ url, clientId = '' }) => `${nameOf({ url })} ${clientId}`);
   return brokers.flatMap((_, at) => {
-    const twin = names.indexOf(names[at]!);
     const path = `/mqtt/brokers/${at}`;
-    if (embedded && names[at] === EMBEDDED)
-      return [{ path, message: `is called ${EMBEDDED}, as the hub's own broker: give it another name` }];
-    if (twin === at) return [];
-    return [{ path, message: `is called ${names[at]}, as the one before: give it another name` }];
+    const name = names[at]!;
+    if (embedded && name === EMBEDDED)
+      return [{ path, message: `is called ${name}, as the hub's own: give it another name` }];
+    if (names.indexOf(name) < at) return [{ path, message: `is called ${name}, as one before: give it another name` }];
+    if (clients.indexOf(clients[at]!) < at)
+      return [{ path, message: 'is the same broker as one before: give it another clientId' }];
+    return [];
   });
 }
-
-const NOT_FOR_HOME_ASSISTANT =
-  'must be empty with homeAssistant.enabled, which looks for the fields where they are without it';
 
 function checkTopics({ prefix, topics, payload, homeAssistant }: Mqtt): Mistake[] {
   const faults = faultsOfTopics(prefix, topics).map(({ key, message }) => ({ path: `/mqtt/topics/${key}`, message }));

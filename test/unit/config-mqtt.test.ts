@@ -95,7 +95,12 @@ describe('brokers', () => {
 
   it('have names that differ, for each is a cursor in the journal', () => {
     const two = 'mqtt:\n  brokers:\n    - { url: "mqtt://B" }\n    - { url: "mqtt://b:1883" }\n';
-    expect(mistakesOf(two)).toContain('hub.yaml:4:7: mqtt.brokers.1 is called b:1883, as the one before');
+    expect(mistakesOf(two)).toContain('hub.yaml:4:7: mqtt.brokers.1 is called b:1883, as one before');
+    const named = 'mqtt:\n  brokers:\n    - { url: "mqtt://b" }\n    - { name: two, url: "mqtt://b:1883/" }\n';
+    expect(mistakesOf(named)).toContain('is the same broker as one before: give it another clientId');
+    expect(mistakesOf('mqtt: { embedded: true, brokers: [{ name: embedded, url: "mqtt://b" }] }')).toContain(
+      "as the hub's own",
+    );
   });
 });
 
