@@ -10,7 +10,7 @@ import { type ClearingRow, type Clearings, createClearings } from './bridge/clea
 import { createEchoes, type Echoes } from './bridge/echoes.ts';
 import { ensureHubId } from './bridge/hub-id.file.ts';
 import { createOutbound } from './bridge/outbound.ts';
-import { compilePayload, faultOfPayload } from './bridge/payload.ts';
+import { openPayload, type PayloadOf } from './bridge/payload.ts';
 import type { Rule } from './bridge/rules.ts';
 import { type BridgeStatus, brokerStatuses } from './bridge/status.ts';
 import { compileTopics, type Topics } from './bridge/topics.ts';
@@ -21,7 +21,6 @@ import { type Inbound, openInbound, openRules } from './hub-inbound.ts';
 import { type Integrations, type OpenIntegrations, openIntegrations } from './hub-integrations.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
-import { UserError } from './kit/errors.ts';
 import type { Sink } from './telemetry/store.ts';
 
 export interface Bridge {
@@ -115,7 +114,7 @@ function openLane(shared: Shared, broker: Broker): Lane {
         connect: (more) => createLink({ ...secondOptionsOf(shared, broker), ...more }, start.log),
       })
     : {};
-  const outbound = broker.telemetry ? [createOutbound(link, { topics, hubId, payloadOf: payloadOf(shared) })] : [];
+  const outbound = broker.telemetry ? [createOutbound(link, { topics, hubId, payloadOf })] : [];
   const inbound = openInbound(start, shared.storage, records, link, { ...shared, ...broker });
   const { edge } = integrations;
   return { link, clearings, births, inbound, integrations, sinks: edge ? [...outbound, edge] : outbound };
@@ -164,15 +163,7 @@ function linkOptionsOf({ records, hubId, topics }: Shared, broker: Broker): Link
 /** The same broker with the same credentials; nothing is remembered. */
 function secondOptionsOf(shared: Shared, broker: Broker): Omit<LinkOptions, 'remembered' | 'will'> {
   const { remembered: _, will: __, ...options } = linkOptionsOf(shared, broker);
-  return options;
-}
-
-function payloadOf({ start, storage }: Shared) {
-  const { payload } = start.config.mqtt;
-  const fields = new Set(Array.from(storage.catalog.streams.values(), (stream) => [...stream.fields.keys()]).flat());
-  const fault = faultOfPayload(payload, fields);
-  if (fault) throw new UserError(`mqtt.payload ${fault}.`);
-  return compilePayload(payload);
+  return { ...options, clientId: `${options.clientId}-sparkplug` };
 }
 
 function* allDevices({ devices }: Records): Generator<string> {

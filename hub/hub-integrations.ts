@@ -32,7 +32,7 @@ export type OpenIntegrations = (on: {
   /** Whether the hub takes commands there. */
   commands: boolean;
   /** A second connection, like that of `link`. */
-  connect(options: Pick<LinkOptions, 'name' | 'clientId' | 'will' | 'isClean'>): NewLink;
+  connect(options: Pick<LinkOptions, 'name' | 'will' | 'isClean'>): NewLink;
 }) => Integrations;
 
 /** A function that opens on one broker what the configuration wants. */
@@ -84,10 +84,7 @@ function openEdgeNode(
       catalog: commands ? storage.catalog : { ...storage.catalog, commands: new Map() },
       commands: records.commands,
       births: backplane.table('mqtt-births'),
-      connect: (will) =>
-        connect({
-          ...{ name: `sparkplug-${link.name}`, clientId: `telemetry-hub-${hubId}-sparkplug`, isClean: true, will },
-        }),
+      connect: (will) => connect({ name: `sparkplug-${link.name}`, isClean: true, will }),
     },
     {
       ...{ broker: link.name, group, node, version },

@@ -1,4 +1,5 @@
 /** Keeps Home Assistant's discovery messages on a broker true: announced, changed, and gone with the device. */
+import { createHash } from 'node:crypto';
 import type { Device, Devices } from '../devices/devices.ts';
 import { Unavailable } from '../kit/errors.ts';
 import { type BrokerLink, RefusedByBroker } from './broker.ts';
@@ -42,7 +43,7 @@ export function createAnnouncer(deps: AnnouncerDeps, options: AnnouncerOptions):
   const { link, clearings, devices, repertoire, discoveryOf, log } = deps;
   const { prefix, spreadMs = 5_000, collectMs = 1_000 } = options;
   const changed = new Set<string>();
-  /** What the broker holds of each device, as far as this connection knows. */
+  /** Digest of what the broker holds of each device, as far as this connection knows. */
   const told = new Map<string, string>();
   let timer: NodeJS.Timeout | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
@@ -85,7 +86,8 @@ export function createAnnouncer(deps: AnnouncerDeps, options: AnnouncerOptions):
     const discovery = device && discoveryOf(device);
     if (!discovery) return;
     const payload = JSON.stringify(discovery);
-    if (told.get(id) === payload) return;
+    const digest = createHash('sha1').update(payload).digest('base64');
+    if (told.get(id) === digest) return;
     clearings.keep(topicOf(id));
     try {
       await link.publish({ topic: topicOf(id), payload, retain: true });
@@ -97,7 +99,7 @@ export function createAnnouncer(deps: AnnouncerDeps, options: AnnouncerOptions):
       );
       return;
     }
-    told.set(id, payload);
+    told.set(id, digest);
     announced += 1;
   }
 

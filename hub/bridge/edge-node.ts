@@ -153,8 +153,10 @@ class Node implements EdgeNode {
     }
   }
 
-  /** Asked before each connection: its death and its birth have the same number. */
+  /** Asked before each connection: its death and its birth have the same number, and what was before is over. */
   #will(): Message {
+    this.#session?.end();
+    this.#session = undefined;
     this.#bdSeq = (this.#bdSeq + 1) % SEQUENCES;
     this.#deps.births.set(this.name, this.#bdSeq).catch((error) => {
       this.#deps.log.warn({ err: error }, 'the number of a Sparkplug connection could not be kept');
@@ -173,9 +175,11 @@ class Node implements EdgeNode {
     const session = new EdgeSession(this.link, this.#deps.codec, this.#options, (topic, message) =>
       this.#deps.log.warn({ topic, error: message }, 'the broker refused a Sparkplug message'),
     );
-    this.#session?.end();
-    this.#session = session;
-    await this.#take(() => this.#bear(session));
+    await this.#take(() => {
+      // Not before: whoever waited for a turn would speak in it before its birth.
+      this.#session = session;
+      return this.#bear(session);
+    });
   }
 
   /** NBIRTH, and DBIRTH of every device that is there. */
@@ -244,7 +248,7 @@ class Node implements EdgeNode {
 
   async #tellNow(): Promise<void> {
     const session = this.#session;
-    if (!session || !this.link.isConnected) return;
+    if (!session) return;
     for (const device of this.#changed) {
       this.#changed.delete(device);
       const isThere = this.#roster.isThere(device);

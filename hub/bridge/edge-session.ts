@@ -86,7 +86,13 @@ export class EdgeSession {
   /** Resolves when the broker has everything that was sent before: it takes the messages of a connection in order. */
   async mark(topic: string, payload: string): Promise<void> {
     this.#checkThatItLasts();
-    await this.#link.publish({ topic, payload });
+    try {
+      await this.#link.publish({ topic, payload });
+    } catch (error) {
+      // An answer is an answer, also the one that nobody may publish there.
+      const isAnswer = error instanceof RefusedByBroker || (error instanceof Unavailable && error.stalled);
+      if (!isAnswer || !this.#link.isConnected) throw error;
+    }
   }
 
   async #say(kind: MessageKind, device: string | undefined, metrics: Metric[]): Promise<void> {

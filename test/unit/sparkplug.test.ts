@@ -207,6 +207,12 @@ describe('data', () => {
     expect([mark.topic, mark.qos ?? 1]).toEqual(['hub/$sparkplug', 1]);
   });
 
+  it('is delivered when the broker answers, if only that nobody may publish the mark', async () => {
+    const edge = await startNode();
+    edge.link.refuse = /sparkplug$/;
+    await expect(edge.node.write([frameOf('a', 'power', { ts: Date.now(), power: 1 })])).resolves.toEqual([]);
+  });
+
   it('is unavailable while there is no broker', async () => {
     const edge = await startNode({ isConnected: false });
     const write = edge.node.write([frameOf('a', 'power', { ts: 1, power: 1 })]);
@@ -289,6 +295,34 @@ describe('a device', () => {
     const told = edge.said();
     expect(topics(told)).toEqual(['DDEATH/hub1/a', 'DBIRTH/hub1/b']);
     expect(told.map(({ seq }) => seq)).toEqual([2, 3]);
+  });
+
+  it('that comes while others are born is born after them', async () => {
+    const edge = await startNode({ isConnected: false });
+    const connecting = edge.link.connect();
+    edge.states.b = 'online';
+    edge.states.a = 'offline';
+    await new Promise((resolve) => setImmediate(resolve));
+    edge.on.presence('b');
+    edge.on.presence('a');
+    await connecting;
+    await edge.settle();
+    const told = edge.said();
+    expect(topics(told)).toContain('DBIRTH/hub1/b');
+    expect(told.map(({ seq }) => seq)).toEqual(told.map((_, at) => at));
+  });
+
+  it('that changes while the broker is coming back is told after the birth of the node', async () => {
+    const edge = await startNode();
+    edge.said();
+    edge.link.disconnect();
+    edge.states.b = 'online';
+    edge.on.presence('b');
+    const connecting = edge.link.connect();
+    edge.on.presence('b');
+    await connecting;
+    await edge.settle();
+    expect(topics(edge.said())).toEqual(['NBIRTH/hub1', 'DBIRTH/hub1/a', 'DBIRTH/hub1/b']);
   });
 
   it('that is only silent lives', async () => {
