@@ -3,7 +3,7 @@ import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocume
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
 import { checkMqtt } from './config-mqtt.ts';
-import { UserError } from './kit/errors.ts';
+import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { isLoopback } from './kit/loopback.ts';
 
 export type { Config };
@@ -15,9 +15,6 @@ export interface ConfigSource {
   /** Reads a secret file; throws when it cannot. */
   readFile(path: string): string;
 }
-
-/** EX_CONFIG of sysexits.h. */
-export const EXIT_CONFIG = 78;
 
 interface OptionSchema {
   type: string;

@@ -43,6 +43,7 @@ interface Shared {
   records: Records;
   hubId: string;
   topics: Topics;
+  payloadOf: PayloadOf;
   rules: Rule[];
   echoes: Echoes;
   integrate: OpenIntegrations;
@@ -66,7 +67,18 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
   const topics = compileTopics(mqtt.prefix, mqtt.topics);
   const rules = openRules(start, storage, brokerNames(mqtt));
   const integrate = openIntegrations({ start, storage, records, hubId, topics });
-  const shared: Shared = { start, storage, records, hubId, topics, rules, echoes: createEchoes(), integrate };
+  const payloadOf = openPayload(mqtt.payload, storage.catalog.streams);
+  const shared: Shared = {
+    start,
+    storage,
+    records,
+    hubId,
+    topics,
+    payloadOf,
+    rules,
+    echoes: createEchoes(),
+    integrate,
+  };
   const own = mqtt.embedded ? await openOwnBroker(start, records, topics, hubId) : undefined;
   const ownLane = own && openLane(shared, ownBroker(own));
   const lanes = [...mqtt.brokers.map((broker) => openLane(shared, broker)), ...(ownLane ? [ownLane] : [])];
@@ -99,7 +111,7 @@ function ownBroker({ dial, url }: OwnBroker): Broker {
 }
 
 function openLane(shared: Shared, broker: Broker): Lane {
-  const { start, records, topics, hubId } = shared;
+  const { start, records, topics, hubId, payloadOf } = shared;
   const link = createLink(linkOptionsOf(shared, broker), start.log);
   const onError = (error: unknown) => start.log.error({ broker: link.name, err: error }, 'the MQTT bridge failed');
   const clearings = createClearings(link, { table: records.backplane.table<ClearingRow>('mqtt-clearings'), onError });

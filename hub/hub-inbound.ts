@@ -9,11 +9,10 @@ import { createInboundTelemetry, type RuleStatus } from './bridge/inbound-teleme
 import { compileRules, type Rule } from './bridge/rules.ts';
 import type { CommandsStatus } from './bridge/status.ts';
 import type { Topics } from './bridge/topics.ts';
-import { EXIT_CONFIG } from './config.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
-import { RefusedError, UserError } from './kit/errors.ts';
+import { EXIT_CONFIG, RefusedError, UserError } from './kit/errors.ts';
 import { createIngest } from './telemetry/ingest.ts';
 
 export interface Inbound {

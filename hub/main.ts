@@ -6,11 +6,12 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { brokerNames } from './bridge/brokers.ts';
+import { openPayload } from './bridge/payload.ts';
 import { registerCli } from './cli.ts';
 import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli-bridge-test.ts';
-import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
+import { type Config, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
 import { openRules } from './hub-inbound.ts';
-import { UserError } from './kit/errors.ts';
+import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { redact } from './kit/redact.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
@@ -59,6 +60,7 @@ configCommand
     const { config, file } = readConfig(flags);
     const catalog = loadCatalog(config.schemas.dir);
     openRules({ config }, { catalog }, brokerNames(config.mqtt));
+    openPayload(config.mqtt.payload, catalog.streams);
     const { streams, commands } = catalog;
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,

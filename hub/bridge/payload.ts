@@ -1,4 +1,6 @@
 /** The payload of a reading: the reading as JSON, or what a template of the configuration makes of it. */
+import type { Stream } from '../../schemas/index.ts';
+import { EXIT_CONFIG, UserError } from '../kit/errors.ts';
 import type { Reading } from '../telemetry/reading.ts';
 
 /** The text of one reading. */
@@ -27,6 +29,14 @@ export function faultOfPayload(template: string, fields?: ReadonlySet<string>): 
     if (field && fields && !fields.has(field)) return `has {${name}}, but no stream has a field ${field}`;
   }
   return undefined;
+}
+
+/** The payload of a template that the streams fit. Throws `UserError`. */
+export function openPayload(template: string, streams: ReadonlyMap<string, Stream>): PayloadOf {
+  const fields = new Set(Array.from(streams.values(), (stream) => [...stream.fields.keys()]).flat());
+  const fault = faultOfPayload(template, fields);
+  if (fault) throw new UserError(`mqtt.payload ${fault}.`, EXIT_CONFIG);
+  return compilePayload(template);
 }
 
 /** The template must have no fault; each part is JSON, and a field that a reading has not is `null`. */
