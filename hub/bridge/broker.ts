@@ -56,6 +56,9 @@ export interface LinkStatus {
   lastError?: string;
 }
 
+/** Until a sink looks again whether the link, which waits for the broker itself, is connected: looking costs nothing. */
+export const LOOK_AGAIN_MS = 250;
+
 export interface BrokerLink {
   /** Name of the broker in configuration, status, cursor and audit. */
   readonly name: string;

@@ -7,7 +7,7 @@ import type { PresenceBook } from '../devices/presence.ts';
 import { Unavailable } from '../kit/errors.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Sink } from '../telemetry/store.ts';
-import type { Message, NewLink } from './broker.ts';
+import { LOOK_AGAIN_MS, type Message, type NewLink } from './broker.ts';
 import { createEdgeCommands, echoOf } from './edge-commands.ts';
 import { Newest } from './edge-history.ts';
 import { createEdgeRoster, type EdgeRoster, type RosterDeps } from './edge-roster.ts';
@@ -95,7 +95,8 @@ class Node implements EdgeNode {
 
   async write(frames: readonly Frame[]): Promise<[]> {
     const session = this.#session;
-    if (!session || !this.link.isConnected) throw new Unavailable(`${this.#options.broker}: not connected`);
+    if (!session || !this.link.isConnected)
+      throw new Unavailable(`${this.#options.broker}: not connected`, { retryAfterMs: LOOK_AGAIN_MS });
     await this.#take(async () => {
       await this.#publishData(session, frames);
       const { broker, markTopic } = this.#options;

@@ -2,7 +2,7 @@
 import { Unavailable } from '../kit/errors.ts';
 import type { Frame, Reading } from '../telemetry/reading.ts';
 import type { Refused, Sink } from '../telemetry/store.ts';
-import { type BrokerLink, type Message, RefusedByBroker } from './broker.ts';
+import { type BrokerLink, LOOK_AGAIN_MS, type Message, RefusedByBroker } from './broker.ts';
 import { HUBS_PROPERTY, MAX_HUBS, originOf } from './origin.ts';
 import type { PayloadOf } from './payload.ts';
 import { sinkNameOf } from './status.ts';
@@ -63,7 +63,8 @@ export function createOutbound(link: BrokerLink, options: OutboundOptions): Sink
 
 function unavailable(link: BrokerLink): Unavailable {
   const { state, lastError = 'not connected yet' } = link.status();
-  return new Unavailable(`MQTT broker ${link.name}: ${lastError}`, { stalled: state === 'refused' });
+  const stalled = state === 'refused';
+  return new Unavailable(`MQTT broker ${link.name}: ${lastError}`, { stalled, retryAfterMs: LOOK_AGAIN_MS });
 }
 
 function messagesOf(frame: Frame, broker: string, options: OutboundOptions): Message[] {

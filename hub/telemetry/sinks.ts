@@ -235,8 +235,9 @@ class Follower {
   }
 
   #delayMs(error: Unavailable, attempt: number): number {
+    if (error.retryAfterMs !== undefined) return error.retryAfterMs;
     if (error.stalled) return STALLED_RETRY_MS;
-    return error.retryAfterMs ?? backoffMs(attempt, undefined, undefined, this.#options.random);
+    return backoffMs(attempt, undefined, undefined, this.#options.random);
   }
 
   #become(state: SinkState): void {

@@ -12,6 +12,8 @@ export interface MosquittoOptions {
   config?: string;
   /** Files that are put into its folder first, by name. */
   files?: Record<string, string>;
+  /** Logs mistakes only; every packet without it. */
+  isQuiet?: boolean;
 }
 
 export interface Mosquitto {
@@ -57,20 +59,27 @@ const START_MS = 20_000;
 const PATIENCE_MS = 20_000;
 
 /** Anybody may do anything there, unless `config` says otherwise. */
-export async function startMosquitto({ config = 'allow_anonymous true', files = {} }: MosquittoOptions = {}) {
+export async function startMosquitto({
+  config = 'allow_anonymous true',
+  files = {},
+  isQuiet = false,
+}: MosquittoOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'mosquitto-'));
   const port = await freePort();
   for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text, { mode: 0o644 });
   const file = join(dir, 'mosquitto.conf');
   // It gives up root for the user mosquitto, who cannot read the folder.
-  await writeFile(file, `user root\nlistener ${port} 127.0.0.1\n${config.replaceAll('{dir}', dir)}\n`);
+  await writeFile(
+    file,
+    `${isQuiet ? 'log_type error\n' : ''}user root\nlistener ${port} 127.0.0.1\n${config.replaceAll('{dir}', dir)}\n`,
+  );
   const listeners: Listener[] = [];
   let child: ChildProcess;
   let log = '';
 
   async function start(): Promise<void> {
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
-    child = spawn('mosquitto', ['-c', file, '-v'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn('mosquitto', isQuiet ? ['-c', file] : ['-c', file, '-v'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.on('error', (error) => (log += error.message));
     for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (log += chunk));
     const deadline = Date.now() + START_MS;
