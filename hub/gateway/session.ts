@@ -3,12 +3,12 @@ import type { Check } from '../../schemas/index.ts';
 import type { Downlink, Flow, Hello, Progress, Result, Telemetry } from '../../schemas/types.gen.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { Outlet } from '../commands/delivery.ts';
+import { isTooDeep } from '../kit/depth.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
 import { redact, withoutTokens } from '../kit/redact.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
-import { isTooDeep } from '../kit/depth.ts';
 import type { Bucket } from './rate.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
 
