@@ -26,6 +26,7 @@ export interface Births {
 }
 
 const GOODBYE_MS = 1_000;
+const PART = 500;
 
 /** What the broker shall say when the hub is gone without a goodbye. */
 export function willOf({ state }: Pick<Topics, 'state'>): Message {
@@ -43,6 +44,18 @@ export function createBirths(link: BrokerLink, options: BirthsOptions): Births {
     if (state) await publish(link, { topic: topics.status(device), payload: state, retain: true });
   }
 
+  /** In parts, for the link takes only so many at a time. */
+  async function announceAll(devices: Iterable<string>): Promise<void> {
+    let part: Promise<void>[] = [];
+    for (const device of devices) {
+      part.push(announce(device));
+      if (part.length < PART) continue;
+      await Promise.all(part);
+      part = [];
+    }
+    await Promise.all(part);
+  }
+
   async function flush(): Promise<void> {
     if (isBusy) return;
     isBusy = true;
@@ -50,7 +63,7 @@ export function createBirths(link: BrokerLink, options: BirthsOptions): Births {
       while (changed.size > 0 && link.isConnected) {
         const devices = [...changed];
         changed.clear();
-        await Promise.all(devices.map(announce));
+        await announceAll(devices);
       }
     } catch (error) {
       if (!(error instanceof Unavailable)) onError(error);
@@ -61,7 +74,7 @@ export function createBirths(link: BrokerLink, options: BirthsOptions): Births {
 
   link.onConnect(async () => {
     changed.clear();
-    if (announcesDevices) await Promise.all(Array.from(options.devices(), announce));
+    if (announcesDevices) await announceAll(options.devices());
     await publish(link, { topic: topics.state, payload: 'online', retain: true });
     // What changed meanwhile goes out as soon as everybody may publish.
     setImmediate(() => void flush());

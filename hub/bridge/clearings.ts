@@ -41,7 +41,7 @@ export function createClearings(link: BrokerLink, { table, onError }: Deps): Cle
 
   link.onConnect(async () => {
     const mine = [...table.values()].filter(({ value }) => value.broker === link.name);
-    await Promise.all(mine.map(({ value }) => send(value.topic)));
+    for (const { value } of mine) await send(value.topic);
   });
 
   return {

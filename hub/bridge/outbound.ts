@@ -18,10 +18,20 @@ export interface OutboundOptions {
 /** MQTT 5 user property that says where a reading came from: `device`, or the broker that it was published on. */
 export const ORIGIN_PROPERTY = 'origin';
 
+/** Messages handed to the link at a time; others publish over it, too. */
+const SLICE_MESSAGES = 5_000;
+
+interface Progress {
+  frames: readonly Frame[];
+  /** So many frames the broker has acknowledged, or refused for good. */
+  done: number;
+  refused: Refused[];
+}
+
 /** Its cursor begins at the end of the journal: a new broker gets what comes from now on. */
 export function createOutbound(link: BrokerLink, options: OutboundOptions): Sink {
-  /** How far the batch got that is tried again: what the broker has acknowledged from its beginning on. */
-  let progress = { frames: [] as readonly Frame[], done: 0 };
+  /** How far the batch got, from its beginning on; it is known by its array when it is tried again. */
+  let progress: Progress = { frames: [], done: 0, refused: [] };
 
   async function publishFrame(frame: Frame): Promise<Refused[]> {
     const messages = messagesOf(frame, link.name, options);
@@ -36,20 +46,23 @@ export function createOutbound(link: BrokerLink, options: OutboundOptions): Sink
   }
 
   /** All at once, for the link's window holds them; over before the batch is tried again, or it would go out of order. */
+  async function publishSlice(frames: readonly Frame[]): Promise<void> {
+    for (const outcome of await Promise.allSettled(frames.map(publishFrame))) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      progress.refused.push(...outcome.value);
+      progress.done += 1;
+    }
+  }
+
   async function write(frames: readonly Frame[]): Promise<Refused[]> {
     if (!link.isConnected) throw unavailable(link);
-    const first = progress.frames === frames ? progress.done : 0;
-    const outcomes = await Promise.allSettled(frames.slice(first).map(publishFrame));
-    const failed = outcomes.findIndex(({ status }) => status === 'rejected');
-    // Readings refused before the failure are refused again when their frames are tried again.
-    const isClean = (outcome: PromiseSettledResult<Refused[]>) =>
-      outcome.status === 'fulfilled' && outcome.value.length === 0;
-    const dirty = outcomes.findIndex((outcome) => !isClean(outcome));
-    progress = failed < 0 ? { frames: [], done: 0 } : { frames, done: first + dirty };
-    return outcomes.flatMap((outcome) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      return outcome.value;
-    });
+    if (progress.frames !== frames) progress = { frames, done: 0, refused: [] };
+    while (progress.done < frames.length) {
+      await publishSlice(frames.slice(progress.done, endOfSlice(frames, progress.done)));
+    }
+    const { refused } = progress;
+    progress = { frames: [], done: 0, refused: [] };
+    return refused;
   }
 
   return {
@@ -59,6 +72,14 @@ export function createOutbound(link: BrokerLink, options: OutboundOptions): Sink
     countOf: (frame) => (isLooping(frame, link.name, options) ? 0 : frame.readings.length),
     close: async () => {},
   };
+}
+
+/** Where the frames from `from` on hold enough messages; at least one frame behind it. */
+function endOfSlice(frames: readonly Frame[], from: number): number {
+  let messages = 0;
+  let to = from;
+  while (to < frames.length && messages < SLICE_MESSAGES) messages += frames[to++]!.readings.length;
+  return to;
 }
 
 function unavailable(link: BrokerLink): Unavailable {

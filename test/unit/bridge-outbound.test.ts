@@ -107,16 +107,26 @@ describe('the sink of a broker', () => {
   it('names the readings that the broker will never take, also when the batch had to be tried again', async () => {
     const link = new MemoryLink();
     const sink = createOutbound(link, options);
-    const answers = [
-      new RefusedByBroker('too large'),
-      new Unavailable('gone'),
-      undefined,
-      new RefusedByBroker('too large'),
-    ];
+    const answers = [new RefusedByBroker('too large'), new Unavailable('gone')];
     link.answer = () => answers.shift();
     await expect(sink.write(frames)).rejects.toThrow('gone');
     const refused = await sink.write(frames);
     expect(refused.map(({ frame, message }) => `${frame.device} ${message}`)).toEqual(['a b: too large']);
+  });
+
+  it('hands over a large batch in slices, for the link takes only so many at a time', async () => {
+    const link = new MemoryLink();
+    let waiting = 0;
+    let most = 0;
+    link.publish = async () => {
+      most = Math.max(most, ++waiting);
+      await turn();
+      waiting -= 1;
+    };
+    const readings = Array.from({ length: 1_000 }, (_, at) => ({ ts: T0 + at, power: at }));
+    const batch = Array.from({ length: 12 }, (_, at) => frameOf(`d${at}`, 'power', readings));
+    expect(await createOutbound(link, options).write(batch)).toEqual([]);
+    expect(most).toBe(5_000);
   });
 
   it('sends nothing back to the topic it came from, and carries on the list of hubs elsewhere', async () => {
