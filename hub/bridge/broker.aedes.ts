@@ -8,6 +8,7 @@ import { type Access, type AccessDeps, type AccessOptions, createAccess, type Gu
 import { createHandover, type Handed, type Handover } from './broker-handover.ts';
 import { BrokerMemory, type KeptMessage } from './broker-memory.ts';
 import { type Listener, type ListenerAddress, startListener } from './listener.tcp.ts';
+import { createPacer } from './pacer.ts';
 import type { OwnBrokerStatus } from './status.ts';
 
 /** A sign-in or a publish that was refused. */
@@ -50,6 +51,8 @@ const LIMITS = {
   /** QoS 2 messages of a client that are not released yet; of each only the id is kept. */
   maxInflightInbound: 1_000,
 };
+/** A publisher that does not wait for it, by many small packets, ends a slow reader at once. */
+const MOST_BACKLOG_BYTES = 1_048_576;
 const STREAM = { packetBytes: 131_072, backlogBytes: 262_144 };
 const RETAINED = { retainedMessages: 20_000, retainedBytes: 33_554_432 };
 /** Sockets that may be at the door beyond the clients that are in. */
@@ -99,9 +102,10 @@ export async function createEmbeddedBroker(deps: EmbeddedBrokerDeps, options: Ac
   await aedes.listen();
   const watch = setInterval(() => leaveUnwelcome(door), WATCH_MS);
   const listeners: Listener[] = [];
+  const pacer = createPacer();
 
   function admit(socket: Duplex, caller: Caller): Client {
-    const stream = new BoundedStream(socket, STREAM);
+    const stream = new BoundedStream(socket, pacer, STREAM);
     callers.set(stream, caller);
     const client = aedes.handle(stream);
     stream.once('close', () => {
@@ -195,7 +199,11 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
       done(null, reason === undefined ? subscription : null);
     },
     authorizeForward(client, packet) {
-      if (!callerOf(client).isHub) return packet;
+      if (!callerOf(client).isHub) {
+        if (client.conn.writableLength < MOST_BACKLOG_BYTES) return packet;
+        client.conn.destroy();
+        return null;
+      }
       // Nothing that the hub said comes back to it, neither now nor from what is retained.
       const isOurs = (packet as Sent).clientId?.startsWith(HUB_CLIENT) || deps.isOwnTopic(packet.topic);
       return isOurs ? null : handover.take(client, packet);

@@ -1,11 +1,12 @@
 /** The pure parts of the embedded broker: who may what, what is kept, who is told when, and how long a packet may be. */
 import { once } from 'node:events';
 import { Duplex, duplexPair } from 'node:stream';
-import { describe, expect, it, vi } from 'vitest';
-import { BoundedStream, createPacketGuard } from '../../hub/bridge/bounded-stream.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BoundedStream, createPacketFollower } from '../../hub/bridge/bounded-stream.ts';
 import { createAccess, type Guest, topicsOf } from '../../hub/bridge/broker-access.ts';
 import { createHandover, type Handed } from '../../hub/bridge/broker-handover.ts';
 import { BrokerMemory } from '../../hub/bridge/broker-memory.ts';
+import { createPacer } from '../../hub/bridge/pacer.ts';
 
 const operator: Guest = { name: 'otto', keyId: 'k', mayPublish: true };
 const viewer: Guest = { name: 'vera', keyId: 'v', mayPublish: false };
@@ -193,29 +194,84 @@ describe('the handover of a message to the hub', () => {
   });
 });
 
-describe('a packet guard', () => {
-  const packet = (length: number) => {
-    const size = [];
-    for (let rest = length; ; rest >>= 7) {
-      size.push((rest & 127) | (rest > 127 ? 128 : 0));
-      if (rest <= 127) break;
-    }
-    return Buffer.concat([Buffer.from([0x30, ...size]), Buffer.alloc(length, 0xff)]);
-  };
+/** A packet with a body of so many bytes. */
+function packetOf(length: number): Buffer {
+  const size = [];
+  for (let rest = length; ; rest >>= 7) {
+    size.push((rest & 127) | (rest > 127 ? 128 : 0));
+    if (rest <= 127) break;
+  }
+  return Buffer.concat([Buffer.from([0x30, ...size]), Buffer.alloc(length, 0xff)]);
+}
 
-  it.each([1, 2, 3, 7, 100_000])('follows packets that come in pieces of %i bytes', (size) => {
-    const guard = createPacketGuard(20_000);
-    const bytes = Buffer.concat([0, 1, 127, 128, 16_383, 16_384, 20_000].map(packet));
-    for (let at = 0; at < bytes.length; at += size) expect(guard(bytes.subarray(at, at + size))).toBe(true);
+describe('following packets', () => {
+  const lengths = [0, 1, 127, 128, 16_383, 16_384, 20_000];
+
+  it.each([1, 2, 3, 7, 100_000])('counts them when they come in pieces of %i bytes', (size) => {
+    const follow = createPacketFollower(20_000);
+    const bytes = Buffer.concat(lengths.map(packetOf));
+    let ended = 0;
+    for (let at = 0; at < bytes.length; at += size) ended += follow(bytes.subarray(at, at + size), 0, 100)!.ended;
+    expect(ended).toBe(lengths.length);
+  });
+
+  it('stops where as many have ended as were asked for', () => {
+    const follow = createPacketFollower(20_000);
+    const bytes = Buffer.concat([packetOf(3), packetOf(0), packetOf(5)]);
+    expect(follow(bytes, 0, 2)).toEqual({ end: 7, ended: 2 });
+    expect(follow(bytes, 7, 2)).toEqual({ end: 14, ended: 1 });
   });
 
   it('refuses a packet by what it says of its length, before it has come', () => {
-    expect(createPacketGuard(20_000)(packet(20_001).subarray(0, 4))).toBe(false);
-    expect(createPacketGuard(20_000)(packet(20_000).subarray(0, 4))).toBe(true);
+    expect(createPacketFollower(20_000)(packetOf(20_001).subarray(0, 4), 0, 1)).toBeUndefined();
+    expect(createPacketFollower(20_000)(packetOf(20_000).subarray(0, 4), 0, 1)).toEqual({ end: 4, ended: 0 });
   });
 
   it('refuses a length that never ends', () => {
-    expect(createPacketGuard(20_000)(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80]))).toBe(false);
+    expect(createPacketFollower(20_000)(Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80]), 0, 1)).toBeUndefined();
+  });
+});
+
+describe('the pacer', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setImmediate'] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** Connections that always have more to hand on; each turn takes as long as its packets cost together. */
+  function run(connections: number, turns: number, msOfPacket: number): number[][] {
+    vi.clearAllTimers();
+    let clock = 0;
+    const pacer = createPacer(() => clock);
+    const shares = Array.from({ length: turns }, (): number[] => []);
+    let turn = 0;
+    const handOf = (connection: number) => (packets: number) => {
+      shares[turn]![connection] = packets;
+      clock += packets * msOfPacket;
+      pacer.ask(handOf(connection));
+      return packets;
+    };
+    for (let connection = 0; connection < connections; connection++) pacer.ask(handOf(connection));
+    for (; turn < turns; turn++) vi.runOnlyPendingTimers();
+    return shares;
+  }
+  const sum = (shares: number[]) => shares.reduce((total, share) => total + (share ?? 0), 0);
+
+  it('gives more while turns are short, no connection more than sixteen, and all together no more than 512', () => {
+    const shares = run(100, 100, 0);
+    expect(sum(shares[0]!)).toBe(4);
+    expect(sum(shares.at(-1)!)).toBe(512);
+    expect(Math.max(...shares.at(-1)!.filter((share) => share !== undefined))).toBe(16);
+  });
+
+  it('gives less as soon as a turn takes long, and never nothing', () => {
+    const cheap = run(100, 200, 0.1).slice(100).map(sum);
+    expect(Math.max(...cheap)).toBeLessThanOrEqual(220);
+    expect(Math.min(...cheap)).toBeGreaterThan(100);
+    expect(sum(run(100, 50, 1_000).at(-1)!)).toBe(4);
+  });
+
+  it('takes everybody’s turn before anybody has a second one', () => {
+    const turns = run(10, 30, 1_000).flatMap((shares) => Object.keys(shares).map(Number));
+    expect(turns.slice(0, 20)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 });
 
@@ -224,7 +280,7 @@ describe('a bounded stream', () => {
 
   it('carries both ways and closes with its socket', async () => {
     const [socket, peer] = duplexPair();
-    const stream = new BoundedStream(socket, bounds);
+    const stream = new BoundedStream(socket, createPacer(), bounds);
     peer.write(Buffer.from([0xc0, 0]));
     const [bytes] = await once(stream, 'readable').then(() => [stream.read()]);
     expect(bytes).toEqual(Buffer.from([0xc0, 0]));
@@ -235,9 +291,19 @@ describe('a bounded stream', () => {
     await closed;
   });
 
+  it('hands on what came in, whole, to a reader that takes all there is', async () => {
+    const [socket, peer] = duplexPair();
+    const stream = new BoundedStream(socket, createPacer(), bounds);
+    const sent = Buffer.concat(Array.from({ length: 1_000 }, (_, at) => packetOf(at % 100)));
+    peer.end(sent);
+    const pieces = await stream.toArray();
+    expect(Buffer.concat(pieces)).toEqual(sent);
+    expect(pieces.length).toBeGreaterThanOrEqual(1_000 / 16);
+  });
+
   it('ends with an error when a packet is too long', async () => {
     const [socket, peer] = duplexPair();
-    const stream = new BoundedStream(socket, bounds);
+    const stream = new BoundedStream(socket, createPacer(), bounds);
     const failed = once(stream, 'close').catch((error) => error);
     stream.resume();
     peer.write(Buffer.from([0x30, 101]));
@@ -246,7 +312,7 @@ describe('a bounded stream', () => {
 
   it('says its last words, and ends a socket that does not listen to them', async () => {
     const socket = new Duplex({ read() {}, write() {} });
-    const stream = new BoundedStream(socket, bounds);
+    const stream = new BoundedStream(socket, createPacer(), bounds);
     const closed = once(socket, 'close');
     stream.write('last');
     stream.destroy();
