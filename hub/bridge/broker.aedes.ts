@@ -102,7 +102,7 @@ export async function createEmbeddedBroker(deps: EmbeddedBrokerDeps, options: Ac
   await aedes.listen();
   const watch = setInterval(() => leaveUnwelcome(door), WATCH_MS);
   const listeners: Listener[] = [];
-  const pacer = createPacer();
+  const pacer = createPacer(() => door.guests.size + 1);
 
   function admit(socket: Duplex, caller: Caller): Client {
     const stream = new BoundedStream(socket, pacer, STREAM);
