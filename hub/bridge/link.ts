@@ -110,7 +110,7 @@ export class Link implements NewLink {
       since: this.#since,
       version: this.#retry.version,
       inFlight: this.#live?.window.inFlight ?? 0,
-      window: windowMessages,
+      window: this.#live?.window.limit ?? windowMessages,
       published: this.#published,
       received: this.#received,
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),

@@ -16,7 +16,8 @@ interface Entry {
 const MAX_WAITING = 20_000;
 
 export class SendWindow {
-  readonly #limit: number;
+  /** Messages that may be in flight. */
+  readonly limit: number;
   /** In the order in which they were sent. */
   readonly #inFlight = new Set<Entry>();
   #waiting: Entry[] = [];
@@ -24,7 +25,7 @@ export class SendWindow {
   #closed: Error | undefined;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.limit = limit;
   }
 
   get inFlight(): number {
@@ -44,7 +45,7 @@ export class SendWindow {
     }
     return new Promise((resolve, reject) => {
       const entry: Entry = { send, resolve, reject, sentAt: 0 };
-      if (this.#inFlight.size < this.#limit) this.#start(entry);
+      if (this.#inFlight.size < this.limit) this.#start(entry);
       else this.#waiting.push(entry);
     });
   }
@@ -72,7 +73,7 @@ export class SendWindow {
   }
 
   #next(): void {
-    while (this.#head < this.#waiting.length && this.#inFlight.size < this.#limit) {
+    while (this.#head < this.#waiting.length && this.#inFlight.size < this.limit) {
       this.#start(this.#waiting[this.#head++]!);
     }
     if (this.#head < this.#waiting.length && this.#head < 1_024) return;

@@ -112,6 +112,7 @@ describe('publishing over a link', () => {
     await welcome(last(), { receiveMaximum: 1, maximumPacketBytes: 200 });
     const sends = ['1', '2'].map((topic) => link.publish({ topic, payload: '' }).catch(() => {}));
     expect(last().topics()).toEqual(['1']);
+    expect(link.status()).toMatchObject({ inFlight: 1, window: 1 });
     await expect(link.publish({ topic: '3', payload: 'x'.repeat(200) })).rejects.toThrow('the broker takes 200');
     await expect(link.publish({ topic: 'a/#', payload: '' })).rejects.toThrow('wildcard');
     await link.close();
