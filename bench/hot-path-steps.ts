@@ -1,8 +1,8 @@
 /** The steps of a reading inside the hub, each ready to be timed alone: for `bench/hot-path.ts`. */
 import type { Connection } from '../hub/gateway/connection.ts';
-import { isTooDeep } from '../hub/gateway/depth.ts';
 import { createGatewayCounts } from '../hub/gateway/road.ts';
 import { createSessions, type SessionsDeps } from '../hub/gateway/sessions.ts';
+import { isTooDeep } from '../hub/kit/depth.ts';
 import { createIngest } from '../hub/telemetry/ingest.ts';
 import type { Journal } from '../hub/telemetry/journal.ts';
 import type { Frame, FrameOwner } from '../hub/telemetry/reading.ts';

@@ -78,7 +78,7 @@ interface View {
 }
 
 /** Shows status and last readings until closed. */
-function startView({ api, gateway, token }: Address, dataDir: string): View {
+function startView({ api, gateway, mqtt, token }: Address, dataDir: string): View {
   const headers = { authorization: `Bearer ${token}` };
   const last = new Map<string, LastReading>();
   const ended = new AbortController();
@@ -88,7 +88,9 @@ function startView({ api, gateway, token }: Address, dataDir: string): View {
   const status = async () => (await (await fetch(`${api}/v1/status`, { headers })).json()) as DemoStatus;
   const live = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined;
   const units = unitsOfCatalog();
-  const hint = `devices ${gateway}   operators ${api}   data ${dataDir}\nCtrl-C drains the hub and ends the demo.`;
+  const listening = listenLine(mqtt, dataDir);
+  const hint = `devices ${gateway}   operators ${api}   data ${dataDir}\n${listening}\nCtrl-C drains the hub and ends the demo.`;
+  if (!live) process.stdout.write(`MQTT: ${listening}\n`);
   let plainAtMs = 0;
   const timer = setInterval(async () => {
     const now = await status().catch(() => undefined);
@@ -106,6 +108,13 @@ function startView({ api, gateway, token }: Address, dataDir: string): View {
       live?.done();
     },
   };
+}
+
+/** What shows the telemetry in another terminal. The token stays in its file. */
+function listenLine(mqtt: string, dataDir: string): string {
+  const { hostname, port } = new URL(mqtt);
+  const token = `"$(cat ${join(dataDir, 'admin.token')})"`;
+  return `mosquitto_sub -h ${hostname} -p ${port} -u admin -P ${token} -t 'hub/#' -v`;
 }
 
 /** Readings in the store once it has caught up with the journal (or after a few seconds). */

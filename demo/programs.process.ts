@@ -14,6 +14,7 @@ const STOP_MS = 40_000;
 export interface Address {
   api: string;
   gateway: string;
+  mqtt: string;
   token: string;
 }
 
@@ -49,8 +50,9 @@ export function killAll(): void {
 
 /** A hub with the embedded defaults, on the usual ports if they are free. */
 export async function startHub(dataDir: string): Promise<ChildProcess> {
-  const [gateway, api] = await Promise.all([freePort(8443), freePort(8080)]);
-  const env = { HUB_GATEWAY__PORT: String(gateway), HUB_API__PORT: String(api), HUB_LOG__FORMAT: 'json' };
+  const [gateway, api, mqtt] = await Promise.all([freePort(8443), freePort(8080), freePort(1883)]);
+  const ports = { HUB_GATEWAY__PORT: `${gateway}`, HUB_API__PORT: `${api}`, HUB_MQTT__LISTENER__PORT: `${mqtt}` };
+  const env = { ...ports, HUB_MQTT__EMBEDDED: 'true', HUB_LOG__FORMAT: 'json' };
   const hub = start('hub/main.ts', ['start', '--config', 'config/hub.yaml', '--data', dataDir], env);
   hub.stderr?.pipe(createWriteStream(join(dataDir, 'hub.log')));
   return hub;

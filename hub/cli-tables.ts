@@ -95,6 +95,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
     ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
+    ...brokerRows(status, color),
     ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
   ];
   const sinks = status.sinks.map((sink) => [
@@ -106,6 +107,18 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     sink.lastError ?? '',
   ]);
   return `${sheet(rows, color)}\n\n${table(['SINK', 'STATE', 'WRITTEN', 'REFUSED', 'LAG', 'LAST ERROR'], sinks, color)}`;
+}
+
+/** How many brokers are connected, and each that is not, with the reason. */
+function brokerRows({ brokers }: HubStatus, color: Colors): [string, Cell][] {
+  if (brokers.length === 0) return [];
+  const away = brokers.filter(({ state }) => state !== 'connected');
+  const count = `${brokers.length - away.length} of ${brokers.length} connected`;
+  const rows = away.map(({ name, state, lastError = '' }): [string, Cell] => [
+    'broker',
+    color.red(`${name} is ${state}: ${cell(lastError)}`),
+  ]);
+  return [['brokers', count], ...rows];
 }
 
 /** Rows of telemetry; columns are the fields that occur. */

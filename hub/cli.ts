@@ -5,6 +5,7 @@ import pc from 'picocolors';
 import { connect } from './cli.http.ts';
 import { askOn } from './cli.terminal.ts';
 import { registerAudit } from './cli-audit.ts';
+import { registerBridge } from './cli-bridge.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerDevices } from './cli-devices.ts';
 import { registerGroups } from './cli-groups.ts';
@@ -28,7 +29,8 @@ export function registerCli(program: Command): void {
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
   const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
-  for (const register of [...parts, registerStatus, registerOperators, registerAudit]) register(program, verb);
+  for (const register of [...parts, registerStatus, registerOperators, registerAudit, registerBridge])
+    register(program, verb);
   registerCompletion(program, verb);
   registerHelp(program);
 }

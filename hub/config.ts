@@ -1,9 +1,10 @@
 /** The configuration: YAML, environment and secret files become one checked, frozen `Config`, or a list of mistakes. */
-import { isIP } from 'node:net';
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
-import { UserError } from './kit/errors.ts';
+import { checkMqtt } from './config-mqtt.ts';
+import { EXIT_CONFIG, UserError } from './kit/errors.ts';
+import { isLoopback } from './kit/loopback.ts';
 
 export type { Config };
 
@@ -15,15 +16,13 @@ export interface ConfigSource {
   readFile(path: string): string;
 }
 
-/** EX_CONFIG of sysexits.h. */
-export const EXIT_CONFIG = 78;
-
 interface OptionSchema {
   type: string;
   description: string;
   default?: unknown;
   enum?: string[];
   properties?: Record<string, OptionSchema>;
+  items?: OptionSchema;
   'x-secret'?: boolean;
 }
 
@@ -33,6 +32,8 @@ export interface Option {
   /** Its name in the environment. */
   env: string;
   schema: OptionSchema;
+  /** Of a list of sections: the options of each. They have no name in the environment: the list is JSON there. */
+  items?: Option[];
 }
 
 /** Variables that start with HUB_ but are not options: the CLI and the entry point read them. */
@@ -44,7 +45,9 @@ export const OPTIONS: readonly Option[] = flatten(configSchema as unknown as Opt
 function flatten(schema: OptionSchema, path: string[]): Option[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
     const at = [...path, key];
-    return property.properties ? flatten(property, at) : [{ path: at, env: variableOf(at), schema: property }];
+    if (property.properties) return flatten(property, at);
+    const items = property.items?.properties ? { items: flatten(property.items, [...path, `${key}[]`]) } : {};
+    return [{ path: at, env: variableOf(at), schema: property, ...items }];
   });
 }
 
@@ -61,7 +64,7 @@ export function loadConfig(source: ConfigSource): Config {
     const failures = checkConfig(file.value);
     const config = file.value as unknown as Config;
     const broken = new Set(failures.map(({ path }) => path.split('/')[1]));
-    const crossed = crossCheck(config, source.readFile, (section) => !broken.has(section));
+    const crossed = crossCheck(config, source, (section) => !broken.has(section));
     for (const { path, message } of [...failures, ...crossed]) {
       mistakes.push(`${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`);
     }
@@ -100,6 +103,11 @@ function offsetOf(document: Document, path: string[]): number {
   let node: unknown = document.contents;
   let offset = 0;
   for (const key of path) {
+    if (isSeq(node)) {
+      node = node.items[Number(key)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+      continue;
+    }
     if (!isMap(node)) break;
     const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
     if (!pair) break;
@@ -120,7 +128,7 @@ function applyEnvironment(config: Tree, env: ConfigSource['env'], fromEnv: Map<s
       mistakes.push(`environment ${name}: is no option of the hub`);
       continue;
     }
-    setAt(config, option.path, parseValue(text, option.schema.type));
+    setAt(config, option.path, parseValue(text, option));
     fromEnv.set(option.path.join('/'), name);
   }
   return mistakes;
@@ -138,7 +146,8 @@ function setAt(config: Tree, path: string[], value: unknown): void {
 }
 
 /** A text that does not look like its type is left as text, so that the schema can say what is wrong with it. */
-function parseValue(text: string, type: string): unknown {
+function parseValue(text: string, { schema: { type }, items }: Option): unknown {
+  if (items) return parseJson(text);
   if (type === 'array')
     return text
       .split(',')
@@ -150,20 +159,26 @@ function parseValue(text: string, type: string): unknown {
   return text;
 }
 
-interface Mistake {
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `path`: JSON pointer. */
+export interface Mistake {
   path: string;
   message: string;
 }
 
 /** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
-function crossCheck(
-  config: Config,
-  readFile: ConfigSource['readFile'],
-  isSound: (section: string) => boolean,
-): Mistake[] {
+function crossCheck(config: Config, { readFile, env }: ConfigSource, isSound: (section: string) => boolean): Mistake[] {
   return [
     ...(isSound('gateway') ? checkGateway(config.gateway) : []),
     ...(isSound('api') ? checkApi(config.api) : []),
+    ...(isSound('mqtt') ? checkMqtt(config.mqtt, readFile, env) : []),
     ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
   ];
 }
@@ -208,14 +223,9 @@ function readSecrets(store: Config['store'], readFile: ConfigSource['readFile'])
   return mistakes;
 }
 
-/** Whether an address can be reached from this machine only. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
-}
-
 function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: string[]) => string): string {
   const keys = path.split('/').slice(1);
-  const variable = fromEnv.get(keys.join('/'));
+  const variable = keys.map((_, at) => fromEnv.get(keys.slice(0, at + 1).join('/'))).find(Boolean);
   return variable ? `environment ${variable}: ` : locate(keys);
 }
 
@@ -223,13 +233,16 @@ const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'th
 
 /** A copy of the configuration in which secrets are masked, for people and logs. */
 export function redacted(config: Config): Config {
-  const copy = structuredClone(config) as unknown as Tree;
-  for (const { path, schema } of OPTIONS) {
-    if (!schema['x-secret']) continue;
-    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, copy);
-    if (section[path.at(-1)!] !== undefined) section[path.at(-1)!] = '***';
-  }
-  return copy as unknown as Config;
+  return masked(config, configSchema as unknown as OptionSchema) as Config;
+}
+
+function masked(value: unknown, schema: OptionSchema): unknown {
+  if (value === undefined) return undefined;
+  if (schema['x-secret']) return '***';
+  if (schema.items && Array.isArray(value)) return value.map((item) => masked(item, schema.items!));
+  if (!schema.properties) return value;
+  const parts = Object.entries(value as Tree).map(([key, part]) => [key, masked(part, schema.properties![key]!)]);
+  return Object.fromEntries(parts);
 }
 
 function deepFreeze<T extends object>(object: T): T {

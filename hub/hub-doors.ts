@@ -37,6 +37,7 @@ export async function openApi(
     metrics,
     quarantine,
     status: reporter.status,
+    bridge: reporter.bridge,
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,
     version,
@@ -90,12 +91,12 @@ async function certificateOf({ gateway: { tls } }: Config, dir: string, log: Log
 }
 
 /** Names the option by which a port that cannot be had is moved. */
-async function listening<T>(option: string, port: number, start: () => Promise<T>): Promise<T> {
+export async function listening<T>(option: string, port: number, start: () => Promise<T>): Promise<T> {
   try {
     return await start();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const variable = `HUB_${option.replace('.', '__').toUpperCase()}`;
+    const variable = `HUB_${option.replaceAll('.', '__').toUpperCase()}`;
     if (code === 'EADDRINUSE')
       throw new UserError(`Port ${port} is taken by another program. Choose another with ${option} or ${variable}.`);
     if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')

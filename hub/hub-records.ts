@@ -17,6 +17,7 @@ import { ensureAdmin } from './operators/admin-token.file.ts';
 import { createOperators, type OperatorRow, type Operators } from './operators/operators.ts';
 
 export interface Records {
+  backplane: Backplane;
   devices: Devices;
   presence: PresenceBook;
   operators: Operators;
@@ -42,7 +43,7 @@ export async function openRecords(start: HubStart, types: Catalog['commands']): 
   const madeAdmin = await ensureAdmin(operators, join(dataDir, 'admin.token'));
   const audit = await openAudit(start);
   if (madeAdmin) await audit.record(ADMIN_MADE);
-  return { devices, presence, operators, audit, ...openCommands(start, backplane, types, devices, audit) };
+  return { backplane, devices, presence, operators, audit, ...openCommands(start, backplane, types, devices, audit) };
 }
 
 const ADMIN_MADE = {

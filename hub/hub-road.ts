@@ -1,18 +1,21 @@
 /** Builds the road of a reading, gateway → ingest → journal → sinks, and who reacts to what happens on it. */
 import { hostname } from 'node:os';
 import { loadUplinkChecks } from '../schemas/index.ts';
+import { originOf } from './bridge/origin.ts';
 import type { CommandState } from './commands/command.ts';
 import { whyExpired, whyLeave } from './devices/device-tokens.ts';
-import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
+import type { GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
+import type { Bridge } from './hub-bridge.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
-import { createLive, type Live } from './telemetry/live.ts';
+import type { Live } from './telemetry/live.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
+import type { Sink } from './telemetry/store.ts';
 
 export interface Road {
   sessions: Sessions;
@@ -27,13 +30,11 @@ const TOKEN_WATCH_MS = 250;
 /** The part of the drain time that sinks may take. */
 const SINKS_SHARE = 0.4;
 
-export function openRoad(start: HubStart, storage: Storage, records: Records): Road {
-  const { config, log, stack } = start;
+export function openRoad(start: HubStart, storage: Storage, records: Records, bridge: Bridge): Road {
+  const { config, counts, live, log, stack } = start;
   const { journal, store } = storage;
-  const live = createLive();
-  const counts = createGatewayCounts();
-  const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
-  const reporter = openReporter(start, storage, records, sinks, counts);
+  const sinks = openSinks(start, storage, bridge.sinks, (offset) => sessions.storedUpTo(offset));
+  const reporter = openReporter(start, storage, records, bridge, sinks, counts);
   const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
@@ -78,9 +79,10 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
 function openSinks(
   { config, log, stack }: HubStart,
   { journal, store, quarantine }: Storage,
+  others: readonly Sink[],
   storedUpTo: (offset: number) => void,
 ): Sinks {
-  const sinks = createSinks(journal, [store, quarantine], {
+  const sinks = createSinks(journal, [store, quarantine, ...others], {
     batchReadings: config.store.batchReadings,
     log,
     onRefused: (refused) => quarantine.add(refused),
@@ -96,6 +98,7 @@ function openReporter(
   { readiness, version, stack }: HubStart,
   { journal, quarantine }: Storage,
   { audit, devices, presence }: Records,
+  bridge: Bridge,
   sinks: Sinks,
   counts: GatewayCounts,
 ): StatusReporter {
@@ -110,6 +113,7 @@ function openReporter(
     sinks,
     quarantine,
     audit,
+    bridge: bridge.status,
     notReady: readiness.reasons,
   });
   stack.push('status', () => reporter.close());
@@ -137,6 +141,7 @@ function openMetrics(
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
+    brokers: () => reporter.bridge().brokers,
   });
 }
 
@@ -149,9 +154,9 @@ function onReadings(
 ): void {
   journal.onCommit((frames) => {
     live.update(frames);
-    for (const { device, receivedAt, readings } of frames) {
+    for (const { device, epoch, receivedAt, readings } of frames) {
       devices.touch(device, receivedAt);
-      presence.heard(device, receivedAt, readings.length);
+      presence.heard(device, receivedAt, readings.length, originOf(epoch)?.broker);
     }
     // A flood of readings starves timers; it drives the deadlines of commands and tokens itself.
     commands.sweep();

@@ -1,6 +1,8 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
 import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
+import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
+import { openBridge } from './hub-bridge.ts';
 import { openApi, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
 import { openRoad } from './hub-road.ts';
@@ -12,6 +14,7 @@ import { createReadiness, type Readiness } from './kit/readiness.ts';
 import { createStack, type Stack } from './kit/stack.ts';
 import { nodeFiles } from './telemetry/files.node.ts';
 import { takeLock } from './telemetry/journal-lock.ts';
+import { createLive, type Live } from './telemetry/live.ts';
 
 export interface HubOptions {
   dataDir: string;
@@ -25,10 +28,14 @@ export interface HubStart extends HubOptions {
   /** Each part says here how it is stopped, as soon as it was built. */
   stack: Stack;
   readiness: Readiness;
+  /** Of readings and frames, whichever way they come. */
+  counts: GatewayCounts;
+  live: Live;
 }
 
 export interface Hub {
-  urls: { api: string; gateway: string };
+  /** `mqtt`: of its own broker, when it has one. */
+  urls: { api: string; gateway: string; mqtt?: string };
   /** Drains: takes nothing new, finishes what it has, says goodbye to the devices. Idempotent. */
   stop(): Promise<void>;
 }
@@ -37,7 +44,14 @@ export interface Hub {
 export async function startHub(config: Config, options: HubOptions): Promise<Hub> {
   const stack = createStack();
   try {
-    return await build({ ...options, config, stack, readiness: createReadiness() });
+    return await build({
+      ...options,
+      config,
+      stack,
+      readiness: createReadiness(),
+      counts: createGatewayCounts(),
+      live: createLive(),
+    });
   } catch (error) {
     await stack.unwind();
     throw startError(error);
@@ -50,14 +64,17 @@ async function build(start: HubStart): Promise<Hub> {
   stack.push('lock', await takeLock(nodeFiles, dataDir));
   const storage = await openStorage(start);
   const records = await openRecords(start, storage.catalog.commands);
-  const road = openRoad(start, storage, records);
+  const bridge = await openBridge(start, storage, records);
+  const road = openRoad(start, storage, records, bridge);
+  await storage.journal.saveCursors();
   const jobs = openJobs(start, storage, records);
   const api = await openApi(start, storage, records, road, jobs);
   const gateway = await openGateway(start, records, road);
+  const mqtt = await bridge.open();
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {
-    urls: { api, gateway },
+    urls: { api, gateway, ...(mqtt !== undefined && { mqtt }) },
     stop() {
       stopped ??= unwind(start);
       return stopped;

@@ -5,9 +5,13 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
+import { brokerNames } from './bridge/brokers.ts';
+import { openPayload } from './bridge/payload.ts';
 import { registerCli } from './cli.ts';
-import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
-import { UserError } from './kit/errors.ts';
+import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli-bridge-test.ts';
+import { type Config, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
+import { openRules } from './hub-inbound.ts';
+import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { redact } from './kit/redact.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
@@ -54,7 +58,10 @@ configCommand
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
     const { config, file } = readConfig(flags);
-    const { streams, commands } = loadCatalog(config.schemas.dir);
+    const catalog = loadCatalog(config.schemas.dir);
+    openRules({ config }, { catalog }, brokerNames(config.mqtt));
+    openPayload(config.mqtt.payload, catalog.streams);
+    const { streams, commands } = catalog;
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );
@@ -76,11 +83,23 @@ configCommand
   .description('Lists every option with its environment variable, default and meaning.')
   .addHelpText('after', '\nExamples:\n  hub config docs | less')
   .action(() => {
-    for (const { path, env, schema } of OPTIONS) {
-      const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
-      const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
-      process.stdout.write(`${path.join('.')}${choices}${fallback}\n    ${schema.description}\n    ${env}\n`);
+    for (const option of OPTIONS) {
+      process.stdout.write(`${wordsOf(option)}    ${option.env}\n`);
+      for (const item of option.items ?? []) process.stdout.write(wordsOf(item));
     }
+  });
+
+function wordsOf({ path, schema }: Option): string {
+  const fallback = schema.default === undefined ? '' : ` (default ${JSON.stringify(schema.default)})`;
+  const choices = schema.enum ? ` [${schema.enum.join(' | ')}]` : '';
+  return `${path.join('.')}${choices}${fallback}\n    ${schema.description}\n`;
+}
+
+describeBridgeTest(program.commands.find((command) => command.name() === 'bridge')!)
+  .option(...configFlag)
+  .action(async (flags: ConfigFlags & BridgeTestFlags) => {
+    const payload = flags.payload === '-' ? readFileSync(process.stdin.fd) : Buffer.from(flags.payload);
+    runBridgeTest(readConfig(flags).config, flags, payload);
   });
 
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */

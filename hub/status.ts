@@ -1,6 +1,7 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
 import type { HubStatus, SinkStatus } from './api/status.ts';
 import type { Audit } from './audit/audit.ts';
+import type { BridgeStatus, BrokerStatus } from './bridge/status.ts';
 import type { PresenceState } from './devices/presence.ts';
 import type { GatewayCounts } from './gateway/road.ts';
 import type { Journal } from './telemetry/journal.ts';
@@ -17,6 +18,7 @@ export interface StatusDeps {
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
   audit: Pick<Audit, 'status'>;
+  bridge(sinks: readonly SinkStatus[]): BridgeStatus;
   /** Why the hub is not ready; empty when it is. */
   notReady(): string[];
 }
@@ -25,6 +27,8 @@ export interface StatusReporter {
   status(): Promise<HubStatus>;
   /** Each sink with its lag behind the journal. */
   sinks(): SinkStatus[];
+  /** The bridge with each broker and rule. */
+  bridge(): BridgeStatus;
   close(): void;
 }
 
@@ -76,11 +80,17 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         frames: { received: counts.frames, duplicate: counts.duplicates, skipped: counts.gaps },
         journal: journal.status(now),
         sinks: sinks(),
+        brokers: deps.bridge(sinks()).brokers.map(briefly),
         quarantine: await deps.quarantine.count(),
         audit: deps.audit.status(),
       };
     },
     sinks,
+    bridge: () => deps.bridge(sinks()),
     close: () => clearInterval(timer),
   };
+}
+
+function briefly({ name, state, since, lastError }: BrokerStatus): HubStatus['brokers'][number] {
+  return { name, state, since, ...(lastError !== undefined && { lastError }) };
 }

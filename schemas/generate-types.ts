@@ -9,8 +9,12 @@ const sources = ['protocol/uplink.json', 'protocol/downlink.json', 'config.json'
 function withDefaultsRequired(schema: JSONSchema): JSONSchema {
   const properties = Object.entries((schema.properties ?? {}) as Record<string, JSONSchema>);
   const required = properties.filter(([, property]) => property.default !== undefined).map(([name]) => name);
-  for (const [, property] of properties) withDefaultsRequired(property);
-  if (required.length > 0) schema.required = required;
+  for (const [, property] of properties) {
+    withDefaultsRequired(property);
+    if (property.items && !Array.isArray(property.items)) withDefaultsRequired(property.items);
+  }
+  if (required.length > 0)
+    schema.required = [...new Set([...(Array.isArray(schema.required) ? schema.required : []), ...required])];
   return schema;
 }
 

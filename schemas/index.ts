@@ -215,7 +215,7 @@ export const configSchema = readJson(join(CONTRACT, 'config.json')) as AnySchema
 
 /** Fills in the defaults of a configuration in place; returns everything that does not fit. */
 export function checkConfig(config: unknown): Failure[] {
-  const ajv = new Ajv({ strict: true, useDefaults: true, allErrors: true, logger: false });
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true, useDefaults: true, allErrors: true, logger: false });
   ajv.addVocabulary(['x-secret']);
   const validate = ajv.compile(configSchema);
   return validate(config) ? [] : validate.errors!.map(failureOf);

@@ -407,4 +407,252 @@ level: ("error" | "warn" | "info" | "debug")
  */
 format: ("auto" | "pretty" | "json")
 }
+/**
+ * The bridge to MQTT brokers, and a broker of the hub's own.
+ */
+mqtt: {
+/**
+ * First level of the hub's topics.
+ */
+prefix: string
+/**
+ * Name of this hub in the user property that marks its messages, and in client ids; <data>/hub.id, made at the first start, without it.
+ */
+hubId?: string
+/**
+ * Brokers to connect to. In the environment: JSON.
+ * 
+ * @maxItems 16
+ */
+brokers: {
+/**
+ * Its name in the status, in the journal's cursor and in the audit log; the host and port of url without it.
+ */
+name?: string
+/**
+ * mqtt://, mqtts://, ws:// or wss:// address, without credentials.
+ */
+url: string
+/**
+ * MQTT 5, falling back to 3.1.1 (4) when the broker refuses it; 4 begins with 3.1.1.
+ */
+version: (5 | 4)
+/**
+ * MQTT client id; telemetry-hub-<hub id> without it.
+ */
+clientId?: string
+/**
+ * User of the broker.
+ */
+username?: string
+/**
+ * Password of the broker. Better in passwordFile or passwordEnv.
+ */
+password?: string
+/**
+ * File that holds the password.
+ */
+passwordFile?: string
+/**
+ * Environment variable that holds the password.
+ */
+passwordEnv?: string
+/**
+ * PEM certificates that the broker's own must chain to; the system's without it.
+ */
+caFile?: string
+/**
+ * PEM client certificate.
+ */
+certFile?: string
+/**
+ * PEM private key that belongs to certFile.
+ */
+keyFile?: string
+/**
+ * QoS 1 messages that may wait for the broker's acknowledgement.
+ */
+windowMessages: number
+/**
+ * How long the broker may take to acknowledge before the connection is given up and made anew.
+ */
+timeoutMs: number
+/**
+ * Publish readings, presence and the ends of commands.
+ */
+telemetry: boolean
+/**
+ * Take commands from the command topic. Whoever may publish there commands devices: give the broker an ACL.
+ */
+commands: boolean
+}[]
+/**
+ * Where the hub publishes. {prefix}, {device}, {stream}, {command} stand for the names; each template must hold those of its default.
+ */
+topics: {
+/**
+ * Topic of readings.
+ */
+telemetry: string
+/**
+ * Retained presence of a device: online, silent or offline.
+ */
+status: string
+/**
+ * Topic on which the hub takes commands; the payload is the params.
+ */
+command: string
+/**
+ * Topic of the ends of commands.
+ */
+result: string
+/**
+ * Retained state of the hub itself, and its last will.
+ */
+state: string
+}
+/**
+ * Template of a telemetry payload: {reading} is the reading as JSON, {device}, {stream}, {ts}, {iso} and {fields.NAME} are parts of it as JSON; the reading with its ts without it.
+ */
+payload: string
+/**
+ * Telemetry of devices that live on a broker: which topics, and what becomes of their payloads. In the environment: JSON.
+ * 
+ * @maxItems 200
+ */
+rules: {
+/**
+ * Its name in the status; the topic without it.
+ */
+name?: string
+/**
+ * Only from the broker of this name; from every one without it.
+ */
+broker?: string
+/**
+ * Topic pattern. {device} and other names in braces stand for one level, + and # are MQTT's: zigbee2mqtt/{device}.
+ */
+topic: string
+/**
+ * The device that the reading is of: names from the topic, or $.path from the payload in braces.
+ */
+device: string
+/**
+ * Stream of the readings.
+ */
+stream: string
+/**
+ * Field of the stream: where it comes from.
+ */
+fields: {
+/**
+ * A JSON path into the payload, or what is made of it.
+ */
+[k: string]: string | {
+/**
+ * Where the value stands in the payload, such as $.ENERGY.Power; $ is the payload itself.
+ */
+path?: string
+/**
+ * A constant instead of a path.
+ */
+const?: (string | number | boolean)
+/**
+ * The number is multiplied by this; 1 without it …
+ */
+scale?: number
+/**
+ * … and then this is added; 0 without it.
+ */
+offset?: number
+/**
+ * Texts and what each stands for: {ON: true, OFF: false}.
+ */
+map?: {
+[k: string]: string | number | boolean
+}
+}
+}
+/**
+ * When it was measured; the arrival without it.
+ */
+time?: {
+/**
+ * Where the time stands in the payload.
+ */
+path: string
+/**
+ * Unix milliseconds or seconds, or ISO 8601 (UTC when it names no zone).
+ */
+unit: ("ms" | "s" | "iso")
+}
+/**
+ * Add devices that the hub does not know yet, without a token; otherwise their readings are refused and counted.
+ */
+register: boolean
+/**
+ * Take retained messages too: they come again at each connection, so only with time.
+ */
+retained: boolean
+}[]
+/**
+ * Home Assistant discovery.
+ */
+homeAssistant: {
+/**
+ * Announce devices, their fields and commands.
+ */
+enabled: boolean
+/**
+ * Discovery prefix of Home Assistant.
+ */
+prefix: string
+}
+/**
+ * Sparkplug B: the hub as an edge node, its devices as devices.
+ */
+sparkplug: {
+/**
+ * Publish births, data and deaths; take DCMD and NCMD.
+ */
+enabled: boolean
+/**
+ * Group id.
+ */
+group: string
+/**
+ * Edge node id; the hub id without it.
+ */
+node?: string
+}
+/**
+ * Run a broker inside the hub, for those who have none. Operators sign in with their name and token.
+ */
+embedded: boolean
+/**
+ * Where the embedded broker listens.
+ */
+listener: {
+/**
+ * Address to listen on; beyond loopback only with a certificate.
+ */
+host: string
+/**
+ * Port to listen on; 0 picks a free one.
+ */
+port: number
+/**
+ * PEM certificate chain; without it the listener is plain.
+ */
+certFile?: string
+/**
+ * PEM private key that belongs to certFile.
+ */
+keyFile?: string
+/**
+ * Most clients at a time.
+ */
+maxConnections: number
+}
+}
 }

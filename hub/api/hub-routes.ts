@@ -1,11 +1,13 @@
 /** The routes of the hub itself: health, metrics, status and the description of this API. */
+import type { BridgeStatus } from '../bridge/status.ts';
 import { object, type Route, type Schema } from './route.ts';
 import type { HubStatus } from './status.ts';
-import { STATUS } from './status-schema.ts';
+import { BRIDGE, STATUS } from './status-schema.ts';
 
 export interface HubRouteDeps {
   metrics: { text(): Promise<string>; contentType: string };
   status(): HubStatus | Promise<HubStatus>;
+  bridge(): BridgeStatus;
   /** Whether the hub can do all of its work, and if not why. */
   ready(): { ready: boolean; reasons: string[] };
   /** The OpenAPI document of all routes. */
@@ -19,7 +21,7 @@ const DOCUMENT: Schema = {
 };
 
 /** Only the two health routes need no token. */
-export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Route[] {
+export function hubRoutes({ metrics, status, bridge, ready, openapi }: HubRouteDeps): Route[] {
   return [
     {
       method: 'GET',
@@ -76,6 +78,15 @@ export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Ro
       summary: 'What the hub says of itself: devices, readings, journal, sinks.',
       answers: { 200: { description: 'The status.', schema: STATUS } },
       handle: async () => ({ body: await status() }),
+    },
+    {
+      method: 'GET',
+      path: '/v1/bridge',
+      role: 'viewer',
+      tag: 'hub',
+      summary: 'The MQTT bridge: each broker and each rule.',
+      answers: { 200: { description: 'The bridge.', schema: BRIDGE } },
+      handle: () => ({ body: bridge() }),
     },
   ];
 }

@@ -7,6 +7,90 @@ const MS: Schema = { type: 'number', minimum: 0 };
 
 const CURSOR = object({ offset: COUNT, lagFrames: COUNT, lagMs: MS });
 
+const NAME: Schema = { type: 'string', examples: ['broker.example:1883'] };
+const BROKER_STATE: Schema = {
+  type: 'string',
+  enum: ['connecting', 'connected', 'refused', 'closed'],
+  description: 'refused: the broker says no, and somebody must act.',
+};
+
+const BROKER: Schema = {
+  ...object(
+    {
+      name: NAME,
+      url: { type: 'string', examples: ['mqtt://broker.example:1883'] },
+      state: BROKER_STATE,
+      since: TIME,
+      version: { type: 'integer', enum: [5, 4], description: 'MQTT 5, or 4 for 3.1.1.' },
+      inFlight: COUNT,
+      window: COUNT,
+      published: COUNT,
+      received: COUNT,
+      refused: COUNT,
+      lagFrames: COUNT,
+      lagMs: MS,
+      lastError: { type: 'string' },
+    },
+    ['lastError'],
+  ),
+  description: 'inFlight of window messages wait for its acknowledgement; refused: readings it will never take.',
+  additionalProperties: true,
+};
+
+const RULE: Schema = {
+  ...object(
+    {
+      name: { type: 'string', examples: ['zigbee2mqtt'] },
+      broker: NAME,
+      stream: { type: 'string', examples: ['environment'] },
+      filter: { type: 'string', examples: ['zigbee2mqtt/+'] },
+      messages: COUNT,
+      readings: COUNT,
+      refused: COUNT,
+      skipped: COUNT,
+      looped: COUNT,
+      lastRefusal: { type: 'string' },
+    },
+    ['lastRefusal'],
+  ),
+  additionalProperties: true,
+};
+
+const COMMANDS: Schema = {
+  ...object(
+    {
+      broker: NAME,
+      received: COUNT,
+      sent: COUNT,
+      repeated: { ...COUNT, description: 'Deliveries of a message that had made its command already.' },
+      refused: COUNT,
+      told: { ...COUNT, description: 'Results that were published.' },
+      waiting: { ...COUNT, description: 'Results that wait for the broker.' },
+      lastRefusal: { type: 'string' },
+    },
+    ['lastRefusal'],
+  ),
+  additionalProperties: true,
+};
+
+/** What the bridge says of itself. */
+export const BRIDGE: Schema = {
+  ...object(
+    {
+      hub: { type: 'string', description: 'Id of this hub on brokers.', examples: ['4f1c09ab'] },
+      brokers: { type: 'array', items: BROKER },
+      rules: { type: 'array', items: RULE, description: 'Counts since the hub started, for each rule and broker.' },
+      commands: { type: 'array', items: COMMANDS, description: 'Counts since the hub started, for each broker.' },
+      embedded: {
+        ...object({ clients: COUNT, retained: COUNT, refusedSignIns: COUNT, refusedPublishes: COUNT }),
+        description: 'The broker of the hub itself, when it has one.',
+      },
+    },
+    ['embedded'],
+  ),
+  additionalProperties: true,
+};
+
 /** More may be added, so what is not named here is allowed. */
 export const STATUS: Schema = {
   ...object({
@@ -59,6 +143,15 @@ export const STATUS: Schema = {
         ),
         additionalProperties: true,
       },
+    },
+    brokers: {
+      type: 'array',
+      description: 'The MQTT brokers; /v1/bridge tells more.',
+      items: {
+        ...object({ name: NAME, state: BROKER_STATE, since: TIME, lastError: { type: 'string' } }, ['lastError']),
+        additionalProperties: true,
+      },
+      examples: [[{ name: 'broker.example:1883', state: 'connected', since: 1_760_000_000_000 }]],
     },
     quarantine: {
       ...object({ readings: COUNT, dropped: COUNT }),

@@ -1,5 +1,6 @@
 /** What the hub says of itself, in the words of the people who run it. */
 import type { AuditStatus } from '../audit/audit.ts';
+import type { LinkState } from '../bridge/broker.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
 import type { SinkState } from '../telemetry/sinks.ts';
 
@@ -35,6 +36,8 @@ export interface HubStatus {
   frames: { received: number; duplicate: number; skipped: number };
   journal: JournalStatus;
   sinks: SinkStatus[];
+  /** The MQTT brokers, each with why it is not connected. */
+  brokers: { name: string; state: LinkState; since: number; lastError?: string }[];
   /** Refused readings that are kept, and those that had to make room. */
   quarantine: { readings: number; dropped: number };
   audit: AuditStatus;

@@ -2,7 +2,7 @@
 
 /** Something that somebody did, or tried to do. Holds no secret: neither tokens nor bodies of requests. */
 export interface AuditEvent {
-  /** `operator:<name>`, `schedule:<id>`, `device:<id>`, `hub`, or `unknown` for somebody without a good token. */
+  /** `operator:<name>`, `schedule:<id>`, `device:<id>`, `mqtt:<broker>`, `hub`, or `unknown` for somebody without a good token. */
   actor: string;
   /** Method and path template of an operator's request, or a word such as `schedule.run`. */
   action: string;

@@ -14,7 +14,7 @@ export interface CommandRequest {
   ttlMs?: number;
   /** How long the device may take from the first sending; the schema's without it. */
   timeoutMs?: number;
-  /** `operator:<name>`, `schedule:<id>`, `mqtt:<client>`. */
+  /** `operator:<name>`, `schedule:<id>`, `mqtt:<broker>`. */
   actor: string;
   group?: string;
   schedule?: string;

@@ -35,7 +35,7 @@ export interface Command {
   deadlineAt?: number;
   /** How often it was sent; counted durably before each sending. */
   attempt: number;
-  /** Who asked: `operator:<name>`, `schedule:<id>`, `mqtt:<client>`. */
+  /** Who asked: `operator:<name>`, `schedule:<id>`, `mqtt:<broker>`, with `/<client>` when it said its name. */
   actor: string;
   /** The device said first that it has it; it is not sent again from then on. */
   acceptedAt?: number;

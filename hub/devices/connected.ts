@@ -15,6 +15,8 @@ const ENOUGH_GAPS = 3;
 
 export class Connected {
   readonly session: SessionRecord;
+  /** It has no connection of its own: its readings come over an MQTT broker. */
+  isOnBroker = false;
   /** Replaced by the book with every change. */
   presence!: Presence;
   /** Absent until enough gaps were seen, now or in an earlier session. */

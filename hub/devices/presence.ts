@@ -49,8 +49,11 @@ export interface PresenceBook {
   opened(session: { id: string; device: string; address: string; connectedAt: number }): void;
   /** A session is over. Touches nothing when a newer one of the device has begun. */
   ended(session: { id: string; device: string }, end: SessionEnd): void;
-  /** A frame with so many accepted readings became durable. Called once per frame: a map look-up and a few sums. */
-  heard(device: string, at: number, readings: number): void;
+  /**
+   * A frame with so many accepted readings became durable. Called once per frame: a map look-up and a few sums. `broker`:
+   * it came over this one; a device that lives there has no connection of its own and is there while it sends.
+   */
+  heard(device: string, at: number, readings: number, broker?: string): void;
   /** Finds the devices that have become silent by `now`; returns how many. */
   sweep(now: number): number;
   /** Undefined when it never connected. */
@@ -98,6 +101,15 @@ export function createPresence({ presence, sessions, expectedIntervalMs, now = D
     histories.set(device, [ended, ...others].slice(0, HISTORY));
   }
 
+  /** The first reading of a device that lives on a broker. */
+  function arrived(device: string, at: number, broker: string): Connected {
+    const here = new Connected({ id: `mqtt:${broker}`, address: broker, connectedAt: at }, rows.get(device)?.learntMs);
+    here.isOnBroker = true;
+    connected.set(device, here);
+    change(device, { state: 'online', since: at, reason: 'reading came', detail: `over ${broker}` }, here.learntMs);
+    return here;
+  }
+
   function recover(startedAt: number) {
     for (const { key, value } of presence.values()) {
       if (value.state === 'offline') continue;
@@ -109,9 +121,10 @@ export function createPresence({ presence, sessions, expectedIntervalMs, now = D
   recover(now());
   return {
     opened({ id, device, address, connectedAt }) {
-      const older = connected.get(device);
+      const there = connected.get(device);
+      const older = there?.isOnBroker ? undefined : there;
       if (older) remember(device, older.record({ endedAt: connectedAt, ...REPLACED }));
-      const learntMs = older?.learntMs ?? rows.get(device)?.learntMs;
+      const learntMs = there?.learntMs ?? rows.get(device)?.learntMs;
       connected.set(device, new Connected({ id, address, connectedAt }, learntMs));
       change(device, { state: 'online', since: connectedAt, reason: older ? 'replaced' : 'connected' }, learntMs);
     },
@@ -122,8 +135,8 @@ export function createPresence({ presence, sessions, expectedIntervalMs, now = D
       connected.delete(device);
       change(device, { state: 'offline', since: at, ...end }, here.learntMs);
     },
-    heard(device, at, readings) {
-      const here = connected.get(device);
+    heard(device, at, readings, broker) {
+      const here = connected.get(device) ?? (broker !== undefined && readings > 0 && arrived(device, at, broker));
       if (!here) return;
       here.heard(at, readings);
       if (readings > 0 && here.presence.state === 'silent')

@@ -1,6 +1,7 @@
 /** Decides at the HTTP upgrade, before a WebSocket exists, whether a device may come in. */
 import { keyIdOf } from '../devices/token.ts';
 import type { Refusal, RefusalCode } from '../kit/errors.ts';
+import { createFailures } from '../kit/failures.ts';
 
 export const SUBPROTOCOL = 'telemetry-hub.v1';
 export const DEVICE_PATH = '/v1/device';
@@ -44,15 +45,12 @@ export interface AdmissionOptions {
   random?: () => number;
 }
 
-const MINUTE_MS = 60_000;
-/** Addresses remembered for their failures; when there are more, the longest remembered is forgotten. */
-const MAX_ADDRESSES = 10_000;
 /** Those sent away are told to come back at different times within this. */
 const SPREAD_SECONDS = 20;
 
 export function createAdmission(deps: AdmissionDeps, options: AdmissionOptions): Admission {
   const { random = Math.random } = options;
-  const failures = new Map<string, { count: number; until: number }>();
+  const failures = createFailures(options.failedAttemptsPerMinute);
   let draining = false;
 
   function admit(knock: Knock, connections: number, now: number) {
@@ -70,23 +68,8 @@ export function createAdmission(deps: AdmissionDeps, options: AdmissionOptions):
     const device = deps.authenticate(token, now);
     if ('id' in device) return { device: device.id, keyId: keyIdOf('device', token) ?? '' };
     deps.onFailure?.(knock.address, device, keyIdOf('device', token));
-    const waitMs = countFailure(knock.address, now);
+    const waitMs = failures.count(knock.address, now);
     return waitMs > 0 ? refuse('too-many-attempts', 'wait before the next one', Math.ceil(waitMs / 1000)) : device;
-  }
-
-  /**
-   * How long an address that failed too often has to wait, 0 when it need not. Only failures are throttled: a good
-   * token behind the same address (a factory behind one router) is never locked out by a bad one.
-   */
-  function countFailure(address: string, now: number): number {
-    let failed = failures.get(address);
-    if (!failed || failed.until <= now) {
-      failures.delete(address);
-      failed = { count: 0, until: now + MINUTE_MS };
-      failures.set(address, failed);
-      if (failures.size > MAX_ADDRESSES) failures.delete(failures.keys().next().value!);
-    }
-    return ++failed.count > options.failedAttemptsPerMinute ? failed.until - now : 0;
   }
 
   return {

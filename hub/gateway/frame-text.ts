@@ -1,6 +1,4 @@
 /** Between the text of frames and what they say. */
-import { holdsToken, redact } from '../kit/redact.ts';
-import type { Rejection } from '../telemetry/reading.ts';
 
 /** What a frame says; undefined when it is no JSON object. */
 export function parseFrame(text: string): Record<string, unknown> | undefined {
@@ -16,9 +14,3 @@ export function parseFrame(text: string): Record<string, unknown> | undefined {
 
 /** What a device said, as a person is told of it. */
 export const quote = (value: unknown) => (JSON.stringify(value) ?? 'missing').slice(0, 80);
-
-/** What is refused is kept for people to look at; a token that strayed into it is not for them. */
-export function withoutTokens(rejected: Rejection[]): Rejection[] {
-  const text = JSON.stringify(rejected);
-  return holdsToken(text) ? JSON.parse(redact(text)) : rejected;
-}

@@ -1,14 +1,14 @@
 /** One device on one socket: reads its frames, sends them up the road, and answers each numbered one exactly once. */
 import type { Downlink, Hello, Progress, Result, Telemetry } from '../../schemas/types.gen.ts';
 import type { Outlet } from '../commands/delivery.ts';
+import { isTooDeep } from '../kit/depth.ts';
 import { REFUSALS, type Refusal, type RefusalCode } from '../kit/errors.ts';
-import { redact } from '../kit/redact.ts';
+import { redact, withoutTokens } from '../kit/redact.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import { CommandLink } from './command-link.ts';
 import type { Connection } from './connection.ts';
-import { isTooDeep } from './depth.ts';
 import { FlowControl } from './flow.ts';
-import { parseFrame, quote, withoutTokens } from './frame-text.ts';
+import { parseFrame, quote } from './frame-text.ts';
 import type { Bucket } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';

@@ -96,6 +96,9 @@ export class Conflict extends Error {
   override readonly name = 'Conflict';
 }
 
+/** The exit code of a mistake in the configuration: EX_CONFIG of sysexits.h. */
+export const EXIT_CONFIG = 78;
+
 /** A mistake of the person who runs the hub; printed without a stack trace, with this exit code. */
 export class UserError extends Error {
   readonly exitCode: number;

@@ -14,6 +14,8 @@ export interface MetricSources {
   journal(): { bytes: number; limitBytes: number };
   /** Commands by the state they reached, and how many are queued now. */
   commands(): { reached: Readonly<Record<string, number>>; queued: number };
+  /** MQTT brokers. */
+  brokers(): readonly { name: string; state: string; published: number; received: number; inFlight: number }[];
   sinks(): readonly { name: string; written: number; refused: number; lagFrames: number; lagMs: number }[];
 }
 
@@ -46,7 +48,9 @@ export function createMetrics(sources: MetricSources): Metrics {
   };
 }
 
-function addCounters(registry: Registry, { readings, frames, sinks, commands }: MetricSources) {
+function addCounters(registry: Registry, { readings, frames, sinks, commands, brokers }: MetricSources) {
+  const byBroker = (value: 'published' | 'received') => () =>
+    Object.fromEntries(brokers().map((broker) => [broker.name, broker[value]]));
   const bySink = (value: 'written' | 'refused') => () =>
     Object.fromEntries(sinks().map((sink) => [sink.name, sink[value]]));
   const counters = [
@@ -65,6 +69,18 @@ function addCounters(registry: Registry, { readings, frames, sinks, commands }: 
       label: 'sink',
       read: bySink('refused'),
     },
+    {
+      name: 'hub_mqtt_published_total',
+      help: 'Messages that an MQTT broker acknowledged.',
+      label: 'broker',
+      read: byBroker('published'),
+    },
+    {
+      name: 'hub_mqtt_received_total',
+      help: 'Messages that came from an MQTT broker.',
+      label: 'broker',
+      read: byBroker('received'),
+    },
   ];
   for (const { name, help, label, read } of counters) {
     new Counter({
@@ -80,7 +96,7 @@ function addCounters(registry: Registry, { readings, frames, sinks, commands }: 
   }
 }
 
-function addGauges(registry: Registry, { sessions, devices, journal, sinks, commands }: MetricSources) {
+function addGauges(registry: Registry, { sessions, devices, journal, sinks, commands, brokers }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
     { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
@@ -106,6 +122,7 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
       for (const [state, count] of Object.entries(devices())) this.set({ state }, count);
     },
   });
+  addBrokerGauges(registry, brokers);
   const lags = [
     { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', value: 'lagFrames', per: 1 },
     { name: 'hub_sink_lag_seconds', help: 'How long the oldest unread frame has waited.', value: 'lagMs', per: 1_000 },
@@ -119,6 +136,33 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
       collect() {
         this.reset();
         for (const sink of sinks()) this.set({ sink: sink.name }, sink[value] / per);
+      },
+    });
+  }
+}
+
+function addBrokerGauges(registry: Registry, brokers: MetricSources['brokers']) {
+  const gauges = [
+    {
+      name: 'hub_mqtt_connected',
+      help: 'Whether the hub is connected to an MQTT broker.',
+      read: (broker: ReturnType<typeof brokers>[number]) => Number(broker.state === 'connected'),
+    },
+    {
+      name: 'hub_mqtt_in_flight',
+      help: 'Messages that wait for the acknowledgement of an MQTT broker.',
+      read: (broker: ReturnType<typeof brokers>[number]) => broker.inFlight,
+    },
+  ];
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['broker'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const broker of brokers()) this.set({ broker: broker.name }, read(broker));
       },
     });
   }

@@ -15,3 +15,9 @@ export function redact(text: string): string {
 export function holdsToken(text: string): boolean {
   return text.search(TOKEN) !== -1;
 }
+
+/** A JSON value that people may look at: the same one when there is no token in it, else a copy without. */
+export function withoutTokens<T>(value: T): T {
+  const text = JSON.stringify(value);
+  return holdsToken(text) ? JSON.parse(redact(text)) : value;
+}

@@ -51,6 +51,8 @@ export interface Operators {
   authenticate(token: string, now: number): Operator | Refusal;
   /** Called after each durable change of any operator or token; expiry is none. */
   onChange(listener: () => void): void;
+  /** Whether the token of this key id is still this operator's and has not expired. Synchronous, from memory. */
+  isHeldBy(name: string, keyId: string, now: number): boolean;
 }
 
 export const OPERATOR_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
@@ -101,6 +103,10 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
       const removed = removals.then(() => remove(name));
       removals = removed.catch(() => {});
       return removed;
+    },
+    isHeldBy(name, keyId, at) {
+      const token = table.get(name)?.value.tokens.find((each) => each.keyId === keyId);
+      return token !== undefined && at < (token.expiresAt ?? Number.POSITIVE_INFINITY);
     },
     authenticate(token, at) {
       const row = index.find(token, at);

@@ -133,11 +133,13 @@ class FileJournal implements Journal {
     return this.#tail.read(from, maxReadings) ?? this.#reader.read(from, maxReadings, end);
   }
 
-  cursor(sink: string): Offset {
+  cursor(sink: string, begin: 'first' | 'end' = 'first'): Offset {
     this.#active.add(sink);
     const known = this.#cursors.get(sink);
-    if (known === undefined) this.#move(sink, this.#first());
-    return Math.max(known ?? 0, this.#first());
+    if (known !== undefined) return Math.max(known, this.#first());
+    const fresh = begin === 'end' ? this.#writer.next() : this.#first();
+    this.#move(sink, fresh);
+    return fresh;
   }
 
   advance(sink: string, to: Offset): void {
@@ -188,7 +190,7 @@ class FileJournal implements Journal {
     await this.#writer.close();
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
-    await this.#saveCursors();
+    await this.saveCursors();
     await this.#unlock().catch((error: unknown) => this.#log.warn({ err: error }, 'journal: the lock file stayed'));
   }
 
@@ -211,11 +213,11 @@ class FileJournal implements Journal {
     if (this.#closing) return;
     this.#saveTimer ??= setTimeout(() => {
       this.#saveTimer = undefined;
-      void this.#saveCursors();
+      void this.saveCursors();
     }, SAVE_CURSORS_MS).unref();
   }
 
-  async #saveCursors(): Promise<void> {
+  async saveCursors(): Promise<void> {
     await this.#cursors.save().catch((error: unknown) => this.#log.warn({ err: error }, 'journal: cursors not saved'));
   }
 
@@ -240,7 +242,7 @@ class FileJournal implements Journal {
   }
 }
 
-/** Tells each owner once about its numbered frames, by the one number that `pick` chooses among theirs. */
+/** Tells each owner once about its frames, by the one number that `pick` chooses among theirs. */
 function tellOwners(
   frames: readonly Frame[],
   pick: (a: number, b: number) => number,
@@ -248,7 +250,7 @@ function tellOwners(
 ): void {
   const chosen = new Map<FrameOwner, number>();
   for (const { owner, seq } of frames) {
-    if (owner && seq > 0) chosen.set(owner, pick(chosen.get(owner) ?? seq, seq));
+    if (owner) chosen.set(owner, pick(chosen.get(owner) ?? seq, seq));
   }
   for (const [owner, seq] of chosen) tell(owner, seq);
 }

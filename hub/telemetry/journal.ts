@@ -53,12 +53,17 @@ export interface Journal {
    */
   read(from: Offset, maxReadings: number): Promise<JournalBatch | undefined>;
   /**
-   * The cursor of a sink; a new name begins at the first offset on disk. Every sink asks at start: when the journal is
-   * full, only those that did hold up the deletion of segments.
+   * The cursor of a sink; a new name begins at the first offset on disk, or with the next frame (`end`). Every sink asks
+   * at start: when the journal is full, only those that did hold up the deletion of segments.
    */
-  cursor(sink: string): Offset;
+  cursor(sink: string, begin?: 'first' | 'end'): Offset;
   /** Moves a cursor forward. Written to disk within a second, at `close`, and before a segment is deleted. */
   advance(sink: string, to: Offset): void;
+  /**
+   * Resolves when the cursors are on disk, or when that failed, which is logged. A cursor that begins at the end must be
+   * there before frames come, or a crash would make it begin later.
+   */
+  saveCursors(): Promise<void>;
   /** Deletes the segments that all cursors have passed and that are older than the replay window. */
   sweep(now: number): Promise<number>;
   status(now: number): JournalStatus;

@@ -24,7 +24,10 @@ export interface Rejection {
   reading: unknown;
 }
 
-/** Who wants to hear about the fate of a frame; sessions satisfy it. */
+/**
+ * Who wants to hear about the fate of its frames, which are all numbered or all without a number (then `seq` is 0);
+ * sequences of sessions satisfy it.
+ */
 export interface FrameOwner {
   /** Every frame of this owner up to `seq` is durable in the journal. Called once for each group commit. */
   durable(seq: number): void;

@@ -148,8 +148,8 @@ class Follower {
   }
 
   async run(): Promise<void> {
-    const { name } = this.#sink;
-    let cursor = this.#journal.cursor(name);
+    const { name, begin } = this.#sink;
+    let cursor = this.#journal.cursor(name, begin);
     while (!this.#course.isStopped) {
       const committed = this.#course.next;
       const batch = await this.#persist(() => this.#journal.read(cursor, this.#options.batchReadings));
@@ -235,8 +235,9 @@ class Follower {
   }
 
   #delayMs(error: Unavailable, attempt: number): number {
+    if (error.retryAfterMs !== undefined) return error.retryAfterMs;
     if (error.stalled) return STALLED_RETRY_MS;
-    return error.retryAfterMs ?? backoffMs(attempt, undefined, undefined, this.#options.random);
+    return backoffMs(attempt, undefined, undefined, this.#options.random);
   }
 
   #become(state: SinkState): void {

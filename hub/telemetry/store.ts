@@ -11,6 +11,8 @@ export interface Refused {
 export interface Sink {
   /** Name of its cursor in the journal and of its metrics. */
   readonly name: string;
+  /** Where a sink begins that the journal does not know: at the first frame on disk, or with what comes next. */
+  readonly begin?: 'first' | 'end';
   /**
    * Resolves when every reading of the frames was taken, except those it returns, which it will never take. Writing
    * the same readings again changes nothing. Throws `Unavailable` when trying the same frames again may help.

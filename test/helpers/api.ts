@@ -8,6 +8,7 @@ import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
+import type { BridgeStatus } from '../../hub/bridge/status.ts';
 import { createCommands } from '../../hub/commands/commands.ts';
 import { createGroups } from '../../hub/commands/groups.ts';
 import { createSchedules } from '../../hub/commands/schedules.ts';
@@ -45,8 +46,31 @@ const STATUS: HubStatus = {
   frames: { received: 40, duplicate: 2, skipped: 0 },
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
+  brokers: [{ name: 'broker.example:1883', state: 'connected', since: 0 }],
   quarantine: { readings: 1, dropped: 0 },
   audit: { failing: false, waiting: 0, lost: 0 },
+};
+
+const BRIDGE: BridgeStatus = {
+  hub: '4f1c09ab',
+  brokers: [
+    {
+      ...{ name: 'broker.example:1883', url: 'mqtt://broker.example', state: 'connected', since: 0, version: 5 },
+      ...{ inFlight: 3, window: 200, published: 42, received: 7, refused: 0, lagFrames: 3, lagMs: 12 },
+    },
+  ],
+  rules: [
+    {
+      ...{ name: 'zigbee', broker: 'broker.example:1883', stream: 'environment', filter: 'zigbee2mqtt/+' },
+      ...{ messages: 7, readings: 5, refused: 1, skipped: 1, looped: 0, lastRefusal: 'the payload is not JSON' },
+    },
+  ],
+  commands: [
+    {
+      ...{ broker: 'broker.example:1883', received: 4, sent: 2, repeated: 1, refused: 1, told: 3, waiting: 0 },
+      lastRefusal: 'meter-7 dance: there is no such command',
+    },
+  ],
 };
 
 /** A reading as the quarantine keeps it. */
@@ -128,6 +152,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     devices: () => presence.counts(devices.size),
     journal: () => JOURNAL,
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
+    brokers: () => BRIDGE.brokers,
     sinks: () => [{ name: 'store', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
   });
   const state = {
@@ -152,6 +177,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     catalog: loadCatalog(),
     version: '0.0.0',
     status: () => STATUS,
+    bridge: () => BRIDGE,
     ready: () => ({ ready: state.ready, reasons: state.reasons }),
     presence,
     quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },

@@ -9,6 +9,8 @@ const ROOT = join(import.meta.dirname, '../..');
 export interface TestHub {
   readonly api: string;
   readonly gateway: string;
+  /** Address of its own broker; empty without one. */
+  readonly mqtt: string;
   readonly dataDir: string;
   readonly adminToken: string;
   readonly pid: number;
@@ -36,8 +38,8 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
   const dataDir = mkdtempSync(join(tmpdir(), 'hub-test-'));
   let child: ChildProcess | undefined;
   let log = '';
-  let address = { api: '', gateway: '' };
-  let ports: Record<string, string> = { HUB_GATEWAY__PORT: '0', HUB_API__PORT: '0' };
+  let address: { api: string; gateway: string; mqtt?: string } = { api: '', gateway: '' };
+  let ports: Record<string, string> = { HUB_GATEWAY__PORT: '0', HUB_API__PORT: '0', HUB_MQTT__LISTENER__PORT: '0' };
 
   async function start(): Promise<void> {
     const options = { cwd: ROOT, env: { ...cleanEnv(), HUB_LOG__LEVEL: 'debug', ...ports, ...env } };
@@ -54,7 +56,11 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
     started.stderr.on('data', (chunk) => (log += chunk));
     started.stdout.on('data', (chunk) => (log += chunk));
     address = await untilReady(started);
-    ports = { HUB_GATEWAY__PORT: new URL(address.gateway).port, HUB_API__PORT: new URL(address.api).port };
+    ports = {
+      HUB_GATEWAY__PORT: new URL(address.gateway).port,
+      HUB_API__PORT: new URL(address.api).port,
+      HUB_MQTT__LISTENER__PORT: address.mqtt ? new URL(address.mqtt).port : '0',
+    };
   }
 
   async function untilReady(started: ChildProcess) {
@@ -94,6 +100,9 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
     },
     get gateway() {
       return address.gateway;
+    },
+    get mqtt() {
+      return address.mqtt ?? '';
     },
     get adminToken() {
       return readToken();

@@ -32,6 +32,7 @@ const CASES: Case[] = [
   { of: 'GET /openapi.json', status: 200 },
   { of: 'GET /asyncapi.json', status: 200 },
   { of: 'GET /v1/status', status: 200 },
+  { of: 'GET /v1/bridge', status: 200 },
   { of: 'GET /v1/schemas', status: 200 },
   { of: 'GET /v1/jobs', status: 200 },
 

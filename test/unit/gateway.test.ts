@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { createAdmission, type Knock } from '../../hub/gateway/admission.ts';
-import { isTooDeep } from '../../hub/gateway/depth.ts';
 import { createBucket } from '../../hub/gateway/rate.ts';
 import { Sequence } from '../../hub/gateway/sequence.ts';
 import { createTakeovers } from '../../hub/gateway/takeovers.ts';
+import { isTooDeep } from '../../hub/kit/depth.ts';
 
 describe('admission', () => {
   const NOW = 1_760_000_000_000;

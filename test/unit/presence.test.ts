@@ -227,3 +227,38 @@ describe('a hub that starts again', () => {
     expect(book.sweep(at + 15 * MINUTE - 1)).toBe(0);
   });
 });
+
+describe('a device that lives on a broker', () => {
+  const hear = (at: number, readings = 1) => book.heard('a', at, readings, 'home');
+
+  it('is online with its first reading, silent when none comes, and online with the next', () => {
+    hear(T0 + 1, 0);
+    expect(book.of('a')).toBeUndefined();
+    for (let n = 0; n < 5; n++) hear(T0 + n * MINUTE);
+    expect(book.of('a')).toEqual({ state: 'online', since: T0, reason: 'reading came', detail: 'over home' });
+    expect(book.sweep(T0 + 10 * MINUTE)).toBe(1);
+    hear(T0 + 11 * MINUTE);
+    expect(changes.map(([, state]) => state)).toEqual(['online', 'silent', 'online']);
+    expect(book.counts(2)).toEqual({ online: 1, silent: 0, offline: 1 });
+    expect(book.sessions('a')).toMatchObject([{ id: 'mqtt:home', address: 'home', readings: 6 }]);
+  });
+
+  it('that connects itself replaces nobody, and is online again with the next reading when it has gone', () => {
+    hear(T0);
+    connect('s1', T0 + 10);
+    expect(book.of('a')).toMatchObject({ reason: 'connected' });
+    hear(T0 + 20);
+    book.ended({ id: 's1', device: 'a' }, { at: T0 + 30, reason: 'closed' });
+    hear(T0 + 40);
+    expect(changes.map(([, state]) => state)).toEqual(['online', 'online', 'offline', 'online']);
+  });
+
+  it('is offline after a restart until it is heard', async () => {
+    hear(T0);
+    await book.close();
+    book = open(String(tables), T0 + 10);
+    expect(book.of('a')).toMatchObject({ state: 'offline', reason: 'hub restarted' });
+    hear(T0 + 20);
+    expect(book.of('a')).toMatchObject({ state: 'online' });
+  });
+});

@@ -209,6 +209,17 @@ describe('sinks', () => {
     expect(entries.map(({ level }) => level)).toEqual(['error', 'info']);
   });
 
+  it('try as soon as they say themselves, also when an operator must act', async () => {
+    const sink = new MemorySink('a');
+    sink.answers.push(new Unavailable('wrong password', { stalled: true, retryAfterMs: 250 }));
+    start([sink]);
+    journal.commit(frame(1));
+    await settle();
+    expect(sinks.status()).toMatchObject([{ state: 'stalled' }]);
+    await vi.advanceTimersByTimeAsync(251);
+    expect(sink.taken).toEqual(journal.frames);
+  });
+
   it('keep what is refused before the cursor moves, and count it', async () => {
     const sink = new MemorySink('a');
     const frames = [frame(1), frame(2)];

@@ -1,0 +1,54 @@
+/** The payload of a reading: the reading as JSON, or what a template of the configuration makes of it. */
+import type { Stream } from '../../schemas/index.ts';
+import { EXIT_CONFIG, UserError } from '../kit/errors.ts';
+import type { Reading } from '../telemetry/reading.ts';
+
+/** The text of one reading. */
+export type PayloadOf = (device: string, stream: string, reading: Reading) => string;
+
+type Part = (device: string, stream: string, reading: Reading) => unknown;
+
+const PARTS: Record<string, Part> = {
+  reading: (_device, _stream, reading) => reading,
+  device: (device) => device,
+  stream: (_device, stream) => stream,
+  ts: (_device, _stream, { ts }) => ts,
+  iso: (_device, _stream, { ts }) => new Date(ts).toISOString(),
+};
+/** A name alone in braces; JSON has none. */
+const NAME = /\{([A-Za-z_][\w.-]*)\}/g;
+const FIELD = /^fields\.([A-Za-z_]\w*)$/;
+
+/** Why a template cannot be used; `fields` are the names of all streams' fields, when they are known. */
+export function faultOfPayload(template: string, fields?: ReadonlySet<string>): string | undefined {
+  for (const [, name] of template.matchAll(NAME)) {
+    const field = FIELD.exec(name!)?.[1];
+    if (!field && !(name! in PARTS)) {
+      return `has {${name}}, which stands for nothing; it may have {reading}, {device}, {stream}, {ts}, {iso} and {fields.NAME}`;
+    }
+    if (field && fields && !fields.has(field)) return `has {${name}}, but no stream has a field ${field}`;
+  }
+  return undefined;
+}
+
+/** The payload of a template that the streams fit. Throws `UserError`. */
+export function openPayload(template: string, streams: ReadonlyMap<string, Stream>): PayloadOf {
+  const fields = new Set(Array.from(streams.values(), (stream) => [...stream.fields.keys()]).flat());
+  const fault = faultOfPayload(template, fields);
+  if (fault) throw new UserError(`mqtt.payload ${fault}.`, EXIT_CONFIG);
+  return compilePayload(template);
+}
+
+/** The template must have no fault; each part is JSON, and a field that a reading has not is `null`. */
+export function compilePayload(template: string): PayloadOf {
+  if (template === '') return (_device, _stream, reading) => JSON.stringify(reading);
+  const pieces = template.split(NAME);
+  const parts = pieces.map((name, at) => (at % 2 === 0 ? undefined : partOf(name)));
+  return (device, stream, reading) =>
+    pieces.map((text, at) => (parts[at] ? JSON.stringify(parts[at](device, stream, reading) ?? null) : text)).join('');
+}
+
+function partOf(name: string): Part {
+  const field = FIELD.exec(name)?.[1];
+  return field ? (_device, _stream, reading) => (Object.hasOwn(reading, field) ? reading[field] : null) : PARTS[name]!;
+}

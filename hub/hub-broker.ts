@@ -1,0 +1,117 @@
+/** Builds the broker of the hub's own: operators sign in with their name and token, the hub comes by a stream within the process. */
+import type { Duplex } from 'node:stream';
+import { createDamper } from './audit/damper.ts';
+import { type BrokerRefusal, createEmbeddedBroker } from './bridge/broker.aedes.ts';
+import type { BrokerLink } from './bridge/broker.ts';
+import { type Guest, topicsOf } from './bridge/broker-access.ts';
+import type { OwnBrokerStatus } from './bridge/status.ts';
+import type { Topics } from './bridge/topics.ts';
+import type { Config } from './config.ts';
+import { keyIdOf } from './devices/token.ts';
+import { readCertificate } from './gateway/certificate.selfsigned.ts';
+import type { HubStart } from './hub.ts';
+import { listening } from './hub-doors.ts';
+import type { Records } from './hub-records.ts';
+import { redact } from './kit/redact.ts';
+import { includesRole, type Operators } from './operators/operators.ts';
+
+export interface OwnBroker {
+  /** As configured. */
+  url: string;
+  /** A connection of the hub itself. */
+  dial(): Duplex;
+  /** Lets others in once the hub's own link is connected; resolves to the address. Throws `UserError` when it is taken. */
+  open(link: BrokerLink): Promise<string>;
+  status(): OwnBrokerStatus;
+}
+
+const SPARKPLUG_OWN = ['NBIRTH', 'NDEATH', 'NDATA', 'DBIRTH', 'DDEATH', 'DDATA'];
+const NAME_CHARS = 64;
+const TOPIC_CHARS = 256;
+
+export async function openOwnBroker(
+  { config, log, stack }: HubStart,
+  { operators, audit }: Records,
+  topics: Topics,
+  hubId: string,
+): Promise<OwnBroker> {
+  let hubLink: BrokerLink | undefined;
+  const recordRefused = createDamper(audit.record);
+  const broker = await createEmbeddedBroker(
+    {
+      authenticate: (name, token, now) => guestOf(operators, name, token, now),
+      isWelcome: ({ name, keyId }, now) => operators.isHeldBy(name, keyId, now),
+      isOwnTopic: ownTopicsOf(config.mqtt, hubId),
+      isHubConnected: () => hubLink?.isConnected === true,
+      onRefused: (refusal) => void recordRefused(refusalEvent(refusal)),
+      onTaken({ name, address, topic }) {
+        const asked = topics.commandOf(topic);
+        if (asked === undefined) return;
+        const { device, command } = asked;
+        const event = { actor: `operator:${name}`, action: 'mqtt.command', target: device, result: 'ok' };
+        void audit.record({ ...event, from: address, detail: command });
+      },
+      log,
+    },
+    {
+      maxConnections: config.mqtt.listener.maxConnections,
+      failedAttemptsPerMinute: config.limits.failedAttemptsPerMinute,
+    },
+  );
+  stack.push('MQTT broker', () => broker.close());
+  return {
+    url: addressOf(config.mqtt.listener),
+    dial: broker.open,
+    status: broker.status,
+    async open(link) {
+      hubLink = link;
+      await connected(link);
+      return listen(config.mqtt.listener, broker.listen);
+    },
+  };
+}
+
+type Address = Config['mqtt']['listener'];
+
+function addressOf({ host, port, certFile }: Pick<Address, 'host' | 'port' | 'certFile'>): string {
+  return `${certFile ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+async function listen(
+  { host, port, certFile, keyFile }: Address,
+  start: Awaited<ReturnType<typeof createEmbeddedBroker>>['listen'],
+): Promise<string> {
+  const tls = certFile && keyFile ? { tls: await readCertificate(certFile, keyFile) } : {};
+  const taken = await listening('mqtt.listener.port', port, () => start({ host, port, ...tls }));
+  return addressOf({ host, port: taken, ...(certFile && { certFile }) });
+}
+
+/** Who comes before it would be told that a message was taken, and nobody had taken it. */
+function connected(link: BrokerLink): Promise<void> {
+  return new Promise((resolve) => link.onConnect(async () => resolve()));
+}
+
+function guestOf(operators: Operators, name: string, token: string, now: number): Guest | undefined {
+  const operator = operators.authenticate(token, now);
+  if (!('role' in operator) || operator.name !== name) return undefined;
+  return { name, keyId: keyIdOf('operator', token)!, mayPublish: includesRole(operator.role, 'operator') };
+}
+
+function ownTopicsOf({ prefix, topics, sparkplug }: Config['mqtt'], hubId: string): (topic: string) => boolean {
+  const { telemetry, status, result, state } = topics;
+  const node = `${sparkplug.group}/%/${sparkplug.node ?? hubId}`;
+  const edge = sparkplug.enabled ? SPARKPLUG_OWN.map((type) => `spBv1.0/${node.replace('%', type)}`) : [];
+  return topicsOf([telemetry, status, result, state, ...edge, ...edge.map((topic) => `${topic}/{device}`)], prefix);
+}
+
+/** A stranger may have put its token where its name belongs. */
+function refusalEvent({ name, isSignedIn, address, topic, reason }: BrokerRefusal) {
+  const who = redact(name).slice(0, NAME_CHARS);
+  if (!isSignedIn) {
+    const event = { actor: 'unknown', action: 'mqtt.connect', target: who, result: 'unauthorized' };
+    return { ...event, from: address, detail: reason };
+  }
+  const target = redact(topic ?? '').slice(0, TOPIC_CHARS);
+  const event = { actor: `operator:${who}`, action: 'mqtt.publish', target, result: 'forbidden' };
+  return { ...event, from: address, detail: reason };
+}

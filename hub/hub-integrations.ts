@@ -1,0 +1,94 @@
+/** Builds what others see of the hub over a broker: Home Assistant its devices, hosts of Sparkplug B an edge node. */
+import { type Announcer, createAnnouncer } from './bridge/announcer.ts';
+import type { BrokerLink, LinkOptions, NewLink } from './bridge/broker.ts';
+import type { Clearings } from './bridge/clearings.ts';
+import { createEdgeNode, type EdgeNode } from './bridge/edge-node.ts';
+import { discoveryOf } from './bridge/home-assistant.ts';
+import { createRepertoire, type Repertoire } from './bridge/repertoire.ts';
+import { sparkplugCodec } from './bridge/sparkplug-codec.ts';
+import type { Topics } from './bridge/topics.ts';
+import type { HubStart } from './hub.ts';
+import type { Records } from './hub-records.ts';
+import type { Storage } from './hub-storage.ts';
+
+/** What all of them are made with. */
+export interface IntegrationDeps {
+  start: HubStart;
+  storage: Storage;
+  records: Records;
+  hubId: string;
+  topics: Topics;
+}
+
+/** On one broker. */
+export interface Integrations {
+  announcer?: Announcer;
+  edge?: EdgeNode;
+}
+
+export type OpenIntegrations = (on: {
+  link: BrokerLink;
+  clearings: Clearings;
+  /** Whether the hub takes commands there. */
+  commands: boolean;
+  /** A second connection, like that of `link`. */
+  connect(options: Pick<LinkOptions, 'name' | 'will' | 'isClean'>): NewLink;
+}) => Integrations;
+
+/** A function that opens on one broker what the configuration wants. */
+export function openIntegrations(deps: IntegrationDeps): OpenIntegrations {
+  const { homeAssistant, sparkplug } = deps.start.config.mqtt;
+  if (!homeAssistant.enabled && !sparkplug.enabled) return () => ({});
+  const repertoire = openRepertoire(deps);
+  return (on) => ({
+    ...(homeAssistant.enabled && { announcer: openAnnouncer(deps, repertoire, on) }),
+    ...(sparkplug.enabled && { edge: openEdgeNode(deps, repertoire, on) }),
+  });
+}
+
+function openRepertoire({ start, storage, records }: IntegrationDeps): Repertoire {
+  const repertoire = createRepertoire(records.backplane.table('mqtt-repertoire'));
+  start.stack.push('repertoire', () => repertoire.close());
+  storage.journal.onCommit(repertoire.saw);
+  records.devices.onChange((id, device) => device ?? repertoire.forget(id));
+  return repertoire;
+}
+
+function openAnnouncer(
+  { start, storage, records, topics }: IntegrationDeps,
+  repertoire: Repertoire,
+  { link, clearings, commands }: Parameters<OpenIntegrations>[0],
+): Announcer {
+  const { catalog } = storage;
+  const { version, log, config } = start;
+  return createAnnouncer(
+    {
+      ...{ link, clearings, repertoire, log, devices: records.devices },
+      discoveryOf: (device) => discoveryOf(device, repertoire.of(device.id), { catalog, topics, version, commands }),
+    },
+    { prefix: config.mqtt.homeAssistant.prefix },
+  );
+}
+
+function openEdgeNode(
+  { start, storage, records, hubId }: IntegrationDeps,
+  repertoire: Repertoire,
+  { link, commands, connect }: Parameters<OpenIntegrations>[0],
+): EdgeNode {
+  const { config, live, log, version } = start;
+  const { group, node = hubId } = config.mqtt.sparkplug;
+  const { devices, presence, backplane } = records;
+  return createEdgeNode(
+    {
+      ...{ codec: sparkplugCodec, live, devices, presence, repertoire, log },
+      catalog: commands ? storage.catalog : { ...storage.catalog, commands: new Map() },
+      commands: records.commands,
+      births: backplane.table('mqtt-births'),
+      connect: (will) => connect({ name: `sparkplug-${link.name}`, isClean: true, will }),
+    },
+    {
+      ...{ broker: link.name, group, node, version },
+      markTopic: `${config.mqtt.prefix}/$sparkplug`,
+    },
+  );
+}
