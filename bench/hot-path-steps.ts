@@ -101,7 +101,7 @@ function appendAll(frames: readonly Prepared[], journal: Journal, isAsSent: bool
   for (const { frame, device } of frames) frame.owner = owners[device]!;
   return async () => {
     await inTurns(frames, ({ frame, text }) => {
-      if (!journal.append(frame, isAsSent ? text : undefined)) throw new Error('the journal took no more');
+      if (journal.append(frame, isAsSent ? text : undefined)) throw new Error('the journal took no more');
     });
     await done.promise;
   };
@@ -158,7 +158,7 @@ function instantJournal(): SessionsDeps['journal'] {
     append: (frame) => {
       if (last.size === 0) setImmediate(commit);
       last.set(frame.owner, frame.seq);
-      return true;
+      return undefined;
     },
     onCommit: () => {},
     held: () => undefined,

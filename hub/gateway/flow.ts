@@ -1,6 +1,7 @@
 /** Which frames of a device are taken now, what it is told of the others, and how long the hub bears with it. */
 import type { Downlink, Flow } from '../../schemas/types.gen.ts';
 import type { RefusalCode } from '../kit/errors.ts';
+import type { NotTaken } from '../telemetry/journal.ts';
 import type { Bucket } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence } from './sequence.ts';
@@ -13,6 +14,8 @@ interface Listener {
 
 const RETRY_WINDOW_MS = 200;
 const RETRY_DISK_MS = 5_000;
+/** The disk works, only more came than it takes: what waits for it is written within moments. */
+const RETRY_BUSY_MS = 500;
 /** So many windows of frames may be refused or ignored in a row before the device is taken for one that does not listen. */
 const PATIENCE = 4;
 /**
@@ -61,9 +64,10 @@ export class FlowControl {
     return waitMs === 0;
   }
 
-  /** The journal cannot take a frame now. */
-  diskIsFull(seq: number, sequence: Sequence, now: number): void {
-    this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
+  /** The journal does not take a frame now. */
+  notTaken(why: NotTaken, seq: number, sequence: Sequence, now: number): void {
+    if (why === 'busy') this.#hold('overload', RETRY_BUSY_MS, seq, sequence, now);
+    else this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
   }
 
   /** A frame was taken: patience begins anew. */

@@ -136,7 +136,8 @@ export class Session implements SequenceListener, Outlet {
     if (rejected) taken.rejected = rejected;
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
-    if (!this.#road.append(taken, asSent)) return this.#flow.diskIsFull(seq, sequence, now);
+    const refusal = this.#road.append(taken, asSent);
+    if (refusal) return this.#flow.notTaken(refusal, seq, sequence, now);
     this.#flow.taken();
     counts.accepted += readings.length;
     counts.rejected += frame.readings.length - readings.length;
@@ -165,7 +166,7 @@ export class Session implements SequenceListener, Outlet {
   }
 
   lost(from: number): void {
-    if (this.#sequence) this.#flow.diskIsFull(from, this.#sequence, Date.now());
+    if (this.#sequence) this.#flow.notTaken('failing', from, this.#sequence, Date.now());
   }
 
   #error(code: RefusalCode, detail: string, id?: string): void {

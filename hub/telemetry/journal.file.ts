@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { nodeFiles } from './files.node.ts';
 import type { Files } from './files.ts';
-import type { Journal, JournalBatch, JournalStatus, Offset } from './journal.ts';
+import type { Journal, JournalBatch, JournalStatus, NotTaken, Offset } from './journal.ts';
 import { type Cursors, loadCursors } from './journal-cursors.ts';
 import { hold } from './journal-format.ts';
 import { takeLock } from './journal-lock.ts';
@@ -106,12 +106,12 @@ class FileJournal implements Journal {
     });
   }
 
-  append(frame: Frame, asSent?: string): boolean {
+  append(frame: Frame, asSent?: string): NotTaken | undefined {
     // The next segment, if one must begin, has a checkpoint like that of the last.
     const checkpointBytes = this.#segments.list.at(-1)?.dataAt ?? 0;
-    if (this.#writer.append(frame, asSent, this.#limitBytes - this.#bytes - checkpointBytes)) return true;
-    this.#makeRoom();
-    return false;
+    const refusal = this.#writer.append(frame, asSent, this.#limitBytes - this.#bytes - checkpointBytes);
+    if (refusal === 'full') this.#makeRoom();
+    return refusal;
   }
 
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void {

@@ -34,13 +34,19 @@ export interface JournalStatus {
   damage: { file: string; at: number; what: string }[];
 }
 
+/**
+ * Why a frame was not taken: the journal has reached its limit and nothing in it may go; the last write failed and the
+ * disk takes nothing yet; the disk is slow and as much as may wait for it waits; the journal was closed.
+ */
+export type NotTaken = 'full' | 'failing' | 'busy' | 'closed';
+
 export interface Journal {
   /**
    * Adds a frame to the open group. Synchronous and cheap; durability is told later through `frame.owner`, and
-   * through `onCommit`. Returns false, taking nothing, when the journal is full or failing. `asSent` is the text of the
-   * device's frame, given when its `readings` are exactly those of `frame`: it saves encoding them again.
+   * through `onCommit`. Returns undefined when it was taken, else why not. `asSent` is the text of the device's frame,
+   * given when its `readings` are exactly those of `frame`: it saves encoding them again.
    */
-  append(frame: Frame, asSent?: string): boolean;
+  append(frame: Frame, asSent?: string): NotTaken | undefined;
   /** Calls back once for each group, after its fdatasync returned and its owners were told. */
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void;
   /** The highest durable `seq` of a device's latest epoch, restored at start from checkpoint and blocks. */

@@ -58,7 +58,7 @@ class Device {
     const readings = [{ ts: T0 + id, id, text: 'é'.repeat(id % 40) }];
     const frame: Frame = { device: this.name, epoch: owner.epoch, seq, stream: 's', receivedAt: T0, readings };
     sent.set(id, frame);
-    if (journal.append({ ...frame, owner }) && isNumbered) owner.seq = seq;
+    if (!journal.append({ ...frame, owner }) && isNumbered) owner.seq = seq;
   }
 
   resume(journal: Journal): void {

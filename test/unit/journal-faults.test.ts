@@ -41,11 +41,11 @@ describe('a write that fails', () => {
       journal.append(frame('a', 1));
       await commit(journal);
       const owners = [new Listener(), new Listener()] as const;
-      let takenMeanwhile: boolean | undefined;
+      let meanwhile: string | undefined;
       const asker = {
         durable() {},
         refused() {
-          takenMeanwhile = journal.append(frame('c', 1));
+          meanwhile = journal.append(frame('c', 1));
         },
       };
       const touched: string[] = [];
@@ -63,7 +63,7 @@ describe('a write that fails', () => {
       journal.append(frame('c', 1, { owner: asker }));
       journal.append(frame('a', 3, { owner: owners[0] }));
       await until(() => owners[0].refusals.length > 0);
-      expect(takenMeanwhile).toBe(false);
+      expect(meanwhile).toBe('failing');
       await until(() => !journal.status(T0).failing);
       expect(owners.map(({ acks, refusals }) => [acks, refusals])).toEqual([
         [[], [2]],
@@ -87,7 +87,7 @@ describe('a write that fails', () => {
     disk.onCall = ({ kind }) => (kind === 'datasync' && failures-- > 0 ? 'EIO' : undefined);
     journal.append(frame('a', 1, { owner }));
     await until(() => owner.refusals.length > 0);
-    await until(() => journal.append(frame('a', 1, { owner })));
+    await until(() => !journal.append(frame('a', 1, { owner })));
     await until(() => owner.acks.length > 0);
     expect(segmentFiles(disk)).toEqual([FIRST]);
   });
@@ -154,14 +154,14 @@ describe('a full disk', () => {
     let seq = 0;
     disk.capacityBytes = 2000;
     while (owner.refusals.length === 0) {
-      if (journal.append(frame('a', seq + 1, { owner }))) seq++;
+      if (!journal.append(frame('a', seq + 1, { owner }))) seq++;
       await new Promise((resolve) => setImmediate(resolve));
     }
     const acked = owner.acks.at(-1)!;
     expect(owner.refusals[0]).toBe(acked + 1);
     expect(seqs(await readAll(journal))).toEqual(upTo(acked));
     disk.capacityBytes = 20_000;
-    await until(() => journal.append(frame('a', acked + 1, { owner })));
+    await until(() => !journal.append(frame('a', acked + 1, { owner })));
     await until(() => owner.acks.at(-1)! > acked);
     expect(journal.status(T0).failing).toBe(false);
     disk.powerLoss(Math.random);
@@ -183,9 +183,30 @@ describe('a full disk', () => {
     const owner = new Listener();
     journal.append(frame('a', FRAMES + 1, { owner }));
     await until(() => owner.refusals.length > 0);
-    await until(() => journal.append(frame('a', FRAMES + 1, { owner })));
+    await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
     await until(() => owner.acks.length > 0);
     expect(journal.status(T0)).toMatchObject({ failing: false, first: second });
+  });
+});
+
+describe('a broken disk', () => {
+  it('costs no delivered segment: there is room, and the replay window stays', async () => {
+    const disk = new CrashDisk();
+    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9 });
+    for (const seq of upTo(FRAMES)) {
+      const committed = commit(journal);
+      journal.append(frame('a', seq));
+      await committed;
+    }
+    journal.advance('store', FRAMES);
+    let failures = 4;
+    disk.onCall = ({ kind }) => (kind === 'datasync' && failures-- > 0 ? 'EIO' : undefined);
+    const owner = new Listener();
+    journal.append(frame('a', FRAMES + 1, { owner }));
+    await until(() => owner.refusals.length > 0);
+    await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
+    await until(() => owner.acks.length > 0);
+    expect(journal.status(T0)).toMatchObject({ failing: false, first: 0 });
   });
 });
 

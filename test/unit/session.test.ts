@@ -3,6 +3,7 @@ import type { Connection } from '../../hub/gateway/connection.ts';
 import type { Session } from '../../hub/gateway/session.ts';
 import { createSessions, type Sessions } from '../../hub/gateway/sessions.ts';
 import { createIngest } from '../../hub/telemetry/ingest.ts';
+import type { NotTaken } from '../../hub/telemetry/journal.ts';
 import type { Frame } from '../../hub/telemetry/reading.ts';
 import { loadCatalog, loadUplinkChecks } from '../../schemas/index.ts';
 
@@ -33,11 +34,11 @@ class Wire implements Connection {
 class Ledger {
   frames: Frame[] = [];
   open: Frame[] = [];
-  full = false;
+  refusal: NotTaken | undefined;
   #listeners: ((frames: readonly Frame[], next: number) => void)[] = [];
   append = (frame: Frame) => {
-    if (!this.full) this.open.push(frame);
-    return !this.full;
+    if (!this.refusal) this.open.push(frame);
+    return this.refusal;
   };
   onCommit = (listener: (frames: readonly Frame[], next: number) => void) => this.#listeners.push(listener);
   held = (device: string) => {
@@ -199,12 +200,24 @@ describe('a session', () => {
   });
 
   it('says disk when the journal is full', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1 }]);
   });
 
+  it.each([
+    ['failing', 'disk', 5000],
+    ['busy', 'overload', 500],
+  ] as const)('says of a journal that is %s: %s', (refusal, reason, retryAfterMs) => {
+    ledger.refusal = refusal;
+    expect(say(telemetry(1))).toEqual([{ type: 'flow', reason, from: 1, retryAfterMs }]);
+    ledger.refusal = undefined;
+    expect(say(telemetry(1))).toEqual([]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
   it('sends away with 4003 a device that ignores flow', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     for (let seq = 1; seq < 30 && wire.closed === undefined; seq++) say(telemetry(seq));
     expect(wire.closed).toBe(4003);
   });
@@ -266,7 +279,7 @@ describe('a session', () => {
   });
 
   it('tells a device that goes on elsewhere after the wait once more where to begin again', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1, retryAfterMs: 5000 }]);
     expect(say(telemetry(2))).toEqual([]);
     expect(say(telemetry(2), NOW + 5000)).toMatchObject([{ type: 'flow', from: 1 }]);
@@ -284,7 +297,7 @@ describe('a session', () => {
     ['4003', 'frames without a number that it was told to hold back', () => telemetry(undefined), 4003],
     ['4501', 'garbage', () => 'garbage', 4501],
   ])('sends away with %s a device that sends nothing but %s', (_, __, frame, code) => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     for (let sent = 0; sent < 30; sent++) say(frame());
     expect(wire.closed).toBe(code);
   });
