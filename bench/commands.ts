@@ -5,23 +5,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Command } from '../hub/commands/command.ts';
 import type { Group } from '../hub/commands/group.ts';
 import { startTestHub, type TestHub } from '../test/helpers/hub.ts';
+import { flagsOf } from './flags.ts';
 import { cpuTimeOf, describeMachine, pin } from './machine.ts';
 import { Histogram, median } from './statistics.ts';
 import { markdownTable } from './table.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    devices: { type: 'string', default: '1000' },
-    readings: { type: 'string', default: '5000' },
-    rounds: { type: 'string', default: '5' },
-    singles: { type: 'string', default: '1000' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const flags = flagsOf({
+  devices: { type: 'string', default: '1000' },
+  readings: { type: 'string', default: '5000' },
+  rounds: { type: 'string', default: '5' },
+  singles: { type: 'string', default: '1000' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
 });
 
 const HELP = `npm run bench:commands -- [options]

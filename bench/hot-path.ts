@@ -5,20 +5,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { openJournal } from '../hub/telemetry/journal.file.ts';
+import { flagsOf } from './flags.ts';
 import { prepareFrames, type Step, stepsWith } from './hot-path-steps.ts';
 import { describeMachine } from './machine.ts';
 import { median } from './statistics.ts';
 import { markdownTable } from './table.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    runs: { type: 'string', default: '9' },
-    dir: { type: 'string', default: tmpdir() },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const flags = flagsOf({
+  runs: { type: 'string', default: '9' },
+  dir: { type: 'string', default: tmpdir() },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
 });
 
 const HELP = `npm run bench:hot-path -- [options]

@@ -5,26 +5,24 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { parseArgs } from 'node:util';
+import { flagsOf, wrongUsage } from './flags.ts';
 import type { LoadPlan, LoadResult } from './load.ts';
 import { cpuTimeOf, describeMachine, pin } from './machine.ts';
 import { median } from './statistics.ts';
 import { SUBJECTS, type Subject, startSubject } from './subjects.ts';
 import { type Figures, MODES, type Mode, reportMode, reportTargets } from './wire-report.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '3' },
-    warm: { type: 'string', default: '1.5' },
-    mode: { type: 'string', multiple: true, default: Object.keys(MODES) },
-    subject: { type: 'string', multiple: true, default: SUBJECTS },
-    rate: { type: 'string', default: '20000' },
-    set: { type: 'string', multiple: true, default: [] },
-    profile: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const flags = flagsOf({
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '3' },
+  warm: { type: 'string', default: '1.5' },
+  mode: { type: 'string', multiple: true, default: Object.keys(MODES) },
+  subject: { type: 'string', multiple: true, default: SUBJECTS },
+  rate: { type: 'string', default: '20000' },
+  set: { type: 'string', multiple: true, default: [] },
+  profile: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
 });
 
 const HELP = `npm run bench:wire -- [options]
@@ -45,6 +43,15 @@ const HOUR_MS = 3_600_000;
 /** Each round has times of its own, far from those of the others, as a reading is known by its time. */
 const ROUND_MS = 600_000;
 
+/** What `--set` says, for every hub. */
+const env = Object.fromEntries(flags.set.map(splitOption));
+for (const name of flags.mode) {
+  if (!MODES[name]) wrongUsage(`--mode ${name}: there are ${Object.keys(MODES).join(', ')}.`);
+}
+for (const name of flags.subject) {
+  if (!SUBJECTS.includes(name))
+    wrongUsage(`--subject "${name}": there are ${SUBJECTS.map((each) => `"${each}"`).join(', ')}.`);
+}
 if (flags.help) process.stdout.write(HELP);
 else await main();
 
@@ -54,7 +61,7 @@ async function main(): Promise<void> {
   const results: Record<string, Figures[]> = {};
   for (const name of flags.mode) {
     const mode = MODES[name];
-    if (!mode) throw new Error(`no mode is called ${name}`);
+    if (!mode) continue;
     results[name] = await runMode(name === 'paced' ? { ...mode, framesPerSecond: Number(flags.rate) } : mode);
     say(reportMode(mode, results[name]));
   }
@@ -84,7 +91,6 @@ async function runMode(mode: Mode): Promise<Figures[]> {
 }
 
 async function tryStart(name: string, { devices }: Mode): Promise<Subject | undefined> {
-  const env = Object.fromEntries(flags.set.map(splitOption));
   try {
     const subject = await startSubject(name, { devices, env, ...(flags.profile && { profileDir: flags.profile }) });
     pin(subject.pid, SERVER_CORE);
@@ -98,7 +104,7 @@ async function tryStart(name: string, { devices }: Mode): Promise<Subject | unde
 /** Only the first `=` separates: a value may hold more of them. */
 function splitOption(option: string): [string, string] {
   const at = option.indexOf('=');
-  if (at < 0) throw new Error(`--set ${option}: write NAME=VALUE`);
+  if (at < 0) wrongUsage(`--set ${option}: write NAME=VALUE.`);
   return [option.slice(0, at), option.slice(at + 1)];
 }
 

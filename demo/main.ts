@@ -1,19 +1,17 @@
 /** `npm run demo`: a hub on embedded defaults, twenty simulated devices, and a live view of what arrives. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { DURATION_FORMS, parseDuration } from '../hub/api/time.ts';
 import { eventsIn } from '../hub/cli.http.ts';
 import { loadCatalog } from '../schemas/index.ts';
-import { type DemoStatus, frameOf, type LastReading, type SimReport, summaryOf, type Units } from './view.ts';
+import { type Address, killAll, startHub, startSim, stopAll, stopChild, untilReady } from './programs.process.ts';
+import { type DemoStatus, frameOf, type LastReading, summaryOf, type Units } from './view.ts';
 
-const ROOT = join(import.meta.dirname, '..');
-const RECORDING = join(ROOT, 'device-sim/data/occupancy-2015-02-05.csv');
+const RECORDING = join(import.meta.dirname, '../device-sim/data/occupancy-2015-02-05.csv');
 const RECORDED_FIELDS = 'temperature=temperature,humidity=humidity,co2=co2,light=light,occupied=occupancy:boolean';
 /** Twenty devices of several kinds; the last one replays a real day of an office, a minute of it each second. */
 const FLEETS = [
@@ -37,8 +35,8 @@ const FLEETS = [
     '--shift-to-now',
   ],
 ];
-const START_MS = 15_000;
-const STOP_MS = 40_000;
+const EXIT_USAGE = 2;
+const HELP = '\nExit code: 0 all went well; 1 it did not; 2 wrong usage.';
 const LOOK_MS = 500;
 const PLAIN_EVERY_MS = 2_000;
 
@@ -67,101 +65,16 @@ async function demo(): Promise<number> {
     return hub.exitCode === 0 && reports.every(({ sent, acked }) => sent === acked) ? 0 : 1;
   } finally {
     view?.close();
-    await Promise.all(children.map(stopChild));
+    await stopAll();
     await rm(dataDir, { recursive: true, force: true });
   }
 }
-
-interface Address {
-  api: string;
-  gateway: string;
-  token: string;
-}
-
-/** The children are kept out of the terminal's process group, so that Ctrl-C reaches the demo alone. */
-function start(script: string, args: string[], env: NodeJS.ProcessEnv): ChildProcess {
-  const options = { env: { ...process.env, ...env }, cwd: ROOT, detached: true };
-  const child = spawn(process.execPath, [join(ROOT, script), ...args], {
-    ...options,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.push(child);
-  return child;
-}
-
-const children: ChildProcess[] = [];
-
-/** The second signal: nobody waits for anything any more. */
-function killAll(): void {
-  for (const child of children) child.kill('SIGKILL');
-  process.exit(130);
-}
-
-async function startHub(dataDir: string): Promise<ChildProcess> {
-  const [gateway, api] = await Promise.all([freePort(8443), freePort(8080)]);
-  const env = { HUB_GATEWAY__PORT: String(gateway), HUB_API__PORT: String(api), HUB_LOG__FORMAT: 'json' };
-  const hub = start('hub/main.ts', ['start', '--config', 'config/hub.yaml', '--data', dataDir], env);
-  hub.stderr?.pipe(createWriteStream(join(dataDir, 'hub.log')));
-  return hub;
-}
-
-/** The usual port if nobody has it, else any (0). */
-async function freePort(usual: number): Promise<number> {
-  const probe = createServer();
-  const isFree = await new Promise<boolean>((resolve) => {
-    probe.once('error', () => resolve(false));
-    probe.listen(usual, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
-  if (!isFree) process.stderr.write(`Port ${usual} is taken; the demo uses another one.\n`);
-  return isFree ? usual : 0;
-}
-
-async function untilReady(hub: ChildProcess, dataDir: string): Promise<Address> {
-  const file = join(dataDir, 'hub.json');
-  const until = Date.now() + START_MS;
-  while (hub.exitCode === null && Date.now() < until) {
-    if (existsSync(file)) {
-      const token = readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
-      return { ...JSON.parse(readFileSync(file, 'utf8')), token };
-    }
-    await sleep(50);
-  }
-  const log = existsSync(join(dataDir, 'hub.log')) ? readFileSync(join(dataDir, 'hub.log'), 'utf8').trim() : '';
-  throw new Error(`the hub did not start. It said:\n${log || '(nothing)'}`);
-}
-
-/** A simulator that was stopped before it had begun. */
-const NOTHING_SENT: SimReport = {
-  devices: 0,
-  sent: 0,
-  acked: 0,
-  rejected: 0,
-  pending: 0,
-  ackMs: { p50: 0, p99: 0, max: 0 },
-};
 
 interface View {
   /** Readings in the store once it has caught up. */
   stored(): Promise<number>;
   /** Idempotent. */
   close(): void;
-}
-
-function startSim(dataDir: string, args: string[]): { child: ChildProcess; report: Promise<SimReport> } {
-  const tokens = join(dataDir, `${args[1]}tokens.json`);
-  const child = start('device-sim/main.ts', ['--data', dataDir, '--tokens', tokens, '--json', ...args], {});
-  let [output, errors] = ['', ''];
-  child.stdout?.on('data', (chunk) => (output += chunk));
-  child.stderr?.on('data', (chunk) => (errors += chunk));
-  const report = new Promise<SimReport>((resolve, reject) => {
-    child.once('exit', () => {
-      if (output.startsWith('{')) resolve(JSON.parse(output));
-      else if (child.signalCode !== null) resolve(NOTHING_SENT);
-      else reject(new Error(`a simulator failed: ${errors.trim() || 'no report'}`));
-    });
-  });
-  report.catch(() => {});
-  return { child, report };
 }
 
 /** Shows status and last readings until closed. */
@@ -237,19 +150,6 @@ function unitsOfCatalog(): Units {
   };
 }
 
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-  await gone;
-  clearTimeout(timer);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 function duration(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined) throw new InvalidArgumentError(`It is ${DURATION_FORMS}.`);
@@ -259,6 +159,8 @@ function duration(text: string): number {
 const { for: forMs } = new Command('npm run demo --')
   .description('A working hub with twenty simulated devices and a live view. Ctrl-C drains it and ends.')
   .option('--for <time>', 'end by itself after this time, such as 10s or 2m', duration)
+  .addHelpText('after', HELP)
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
   .parse()
   .opts<{ for?: number }>();
 

@@ -1,25 +1,16 @@
 /**
  * THE REFERENCE CLIENT: what a device does to deliver readings through any failure, and to answer commands. With link.ts,
- * outbox.ts and answers.ts it knows neither sockets nor files, and may be copied into any language.
+ * outbox.ts, sending.ts and answers.ts it knows neither sockets nor files, and may be copied into any language.
  */
 import type { Downlink, ErrorFrame, Flow, Hello, Reject, Uplink, Welcome } from '../schemas/types.gen.ts';
 import { Answers, type Handler } from './answers.ts';
 import type { Connect } from './connection.ts';
 import { type DeviceState, Link } from './link.ts';
 import { Outbox } from './outbox.ts';
+import { type Answered, Sending } from './sending.ts';
 
 /** `ts` in Unix milliseconds (fractions to the microsecond), and the fields of the stream. */
 export type Reading = Record<string, number | string | boolean>;
-
-/** What became of a frame. */
-export interface Answered {
-  seq: number;
-  readings: number;
-  /** Those of them that the hub refused for good. */
-  rejected: number;
-  /** From first sending to ack. */
-  latencyMs: number;
-}
 
 export interface DeviceOptions {
   token: string;
@@ -61,16 +52,11 @@ export class Device {
   readonly #link: Link;
   readonly #outbox: Outbox;
   readonly #answers: Answers;
+  readonly #sending: Sending;
   #epoch: string;
   #limits = LIMITS;
   /** The hub's clock minus ours. */
   #clockMs = 0;
-  /** On this connection: the highest number sent, and the highest acknowledged. What lies between is the window. */
-  #sent = 0;
-  #acked = 0;
-  #resent = 0;
-  /** Set while the hub has asked us to wait. */
-  #flow: NodeJS.Timeout | undefined;
 
   constructor(connect: Connect, options: DeviceOptions, events: DeviceEvents = {}) {
     const { token, counter, outboxReadings = 10_000, commands = {}, random = Math.random } = options;
@@ -82,6 +68,7 @@ export class Device {
     const received = (text: string) => this.#receive(text);
     const changed = (state: DeviceState, detail: string) => this.#changed(state, detail);
     this.#link = new Link(connect, token, { opened: () => this.#greet(), received, changed }, random);
+    this.#sending = new Sending(this.#outbox, this.#link, (answered) => events.onAck?.(answered));
   }
 
   get state(): DeviceState {
@@ -96,7 +83,7 @@ export class Device {
   /** Readings: `held` wait for their ack, `room` more fit, `dropped` were lost to a full outbox. `resent`: frames. */
   get outbox(): { held: number; room: number; dropped: number; resent: number } {
     const { readings, room, dropped } = this.#outbox;
-    return { held: readings, room, dropped, resent: this.#resent };
+    return { held: readings, room, dropped, resent: this.#sending.resent };
   }
 
   /** Connects, and stays connected. */
@@ -120,7 +107,7 @@ export class Device {
     if (Buffer.byteLength(body) + HEAD_BYTES > frameBytes)
       throw new RangeError(`a frame has at most ${frameBytes} bytes`);
     const seq = this.#outbox.add(body, readings.length);
-    this.#pump();
+    this.#sending.pump();
     return seq;
   }
 
@@ -142,11 +129,13 @@ export class Device {
       case 'welcome':
         return this.#welcome(frame);
       case 'ack':
-        return this.#ack(frame.seq);
+        this.#link.useful();
+        return this.#sending.acknowledge(frame.seq);
       case 'reject':
         return this.#reject(frame);
       case 'flow':
-        return this.#wait(frame);
+        this.#sending.wait(frame);
+        return this.#events.onFlow?.(frame);
       case 'command':
         return this.#answers.take(frame, Date.now() + this.#clockMs);
       case 'result-ack':
@@ -168,26 +157,10 @@ export class Device {
     if (resume > this.#outbox.last) return this.beginEpoch();
     this.#limits = limits;
     this.#clockMs = time - Date.now();
-    this.#release(resume);
-    this.#sent = this.#acked = this.#outbox.first - 1;
+    this.#sending.begin(resume, limits.window);
     this.#link.welcomed(heartbeatMs);
     this.#answers.repeat();
-    this.#pump();
-  }
-
-  #ack(seq: number): void {
-    this.#link.useful();
-    this.#acked = Math.max(this.#acked, seq);
-    this.#release(seq);
-    this.#pump();
-  }
-
-  #release(upTo: number): void {
-    let seq = this.#outbox.first;
-    const now = performance.now();
-    for (const { readings, rejected, sentAt = now } of this.#outbox.release(upTo)) {
-      this.#events.onAck?.({ seq: seq++, readings, rejected, latencyMs: now - sentAt });
-    }
+    this.#sending.pump();
   }
 
   #reject(reject: Reject): void {
@@ -197,23 +170,9 @@ export class Device {
     this.#events.onReject?.(reject);
   }
 
-  #wait(flow: Flow): void {
-    const { from, retryAfterMs } = flow;
-    if (from !== undefined) this.#sent = Math.min(this.#sent, from - 1);
-    clearTimeout(this.#flow);
-    this.#flow = setTimeout(() => {
-      this.#flow = undefined;
-      // The full outbox has dropped meanwhile what the hub waits for; only a new connection makes the hub move on.
-      if (from !== undefined && from < this.#outbox.first) return this.#link.restart();
-      this.#pump();
-    }, retryAfterMs);
-    this.#events.onFlow?.(flow);
-  }
-
   #changed(state: DeviceState, detail: string): void {
     if (state !== 'online') {
-      clearTimeout(this.#flow);
-      this.#flow = undefined;
+      this.#sending.pause();
       this.#answers.pause();
     }
     this.#events.onState?.(state, detail);
@@ -225,20 +184,6 @@ export class Device {
     const { ack = 'journaled', firmware } = this.#options;
     const hello: Hello = { type: 'hello', epoch: this.#epoch, ack, sdk: SDK };
     this.#say(firmware === undefined ? hello : { ...hello, firmware });
-  }
-
-  /** Sends what the window allows. */
-  #pump(): void {
-    if (this.#link.state !== 'online' || this.#flow) return;
-    while (this.#sent - this.#acked < this.#limits.window) {
-      const seq = Math.max(this.#sent + 1, this.#outbox.first);
-      const frame = this.#outbox.get(seq);
-      if (!frame) return;
-      this.#link.send(`{"type":"telemetry","seq":${seq},${frame.body}`);
-      this.#sent = seq;
-      if (frame.sentAt === undefined) frame.sentAt = performance.now();
-      else this.#resent++;
-    }
   }
 
   #say(frame: Uplink): void {

@@ -7,7 +7,7 @@ import { loadCatalog } from '../schemas/index.ts';
 import type { Reading } from './device.ts';
 import type { Feed } from './feed.ts';
 import { createFleet, type Fleet, type FleetReport, type Member } from './fleet.ts';
-import { enrol, findLocalHub, SimulatorError, TokenFile } from './hub.http.ts';
+import { enrol, findLocalHub } from './hub.http.ts';
 import { type Options, parseOptions } from './options.ts';
 import { PacedFeed } from './paced.ts';
 import { createProgress, type Progress, summaryOf } from './progress.terminal.ts';
@@ -15,11 +15,14 @@ import { readRecording } from './replay.file.ts';
 import { RecordedFeed, shiftedToEndAt } from './replay.ts';
 import { hash, signalFor } from './signals.ts';
 import { createConnect } from './socket.ws.ts';
+import { SimulatorError, TokenFile } from './tokens.file.ts';
 
 const DEFAULT_URL = 'wss://127.0.0.1:8443/v1/device';
 const LOOK_MS = 250;
 /** How long the acks of the last readings may take. */
 const SETTLE_MS = 10_000;
+/** How the hub says that the token is at its end, or the device. */
+const DEAD_TOKEN = /^refused: (HTTP 401|.*\b(token|removed|revoked)\b)/;
 const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 };
 
 async function main(): Promise<number> {
@@ -35,6 +38,7 @@ async function main(): Promise<number> {
   const seconds = (performance.now() - startedAt) / 1000;
   const report = fleet.report();
   progress.done();
+  if (Object.keys(report.reasons).some((reason) => DEAD_TOKEN.test(reason))) progress.note(howToGoOn(options));
   await fleet.close();
   process.stdout.write(options.json ? jsonOf(report, seconds, options) : summaryOf(report, seconds));
   const answered = settled && report.dropped === 0 && report.sent > 0;
@@ -44,12 +48,14 @@ async function main(): Promise<number> {
 async function makeFleet(options: Options, progress: Progress): Promise<Fleet> {
   const feeds = await makeFeeds(options);
   const hub = await findLocalHub(options.data);
-  const tokens = await TokenFile.open(options.tokens ?? join(options.data, 'sim-tokens.json'));
+  const tokens = await TokenFile.open(tokenFileOf(options));
   const ids = Array.from({ length: options.devices }, (_, index) => idOf(options.prefix, index + 1));
   await enrol(ids, tokens, {
     api: options.api ?? hub.api,
     operatorToken: options.apiTokenFile ? (await readText(options.apiTokenFile)).trim() : hub.operatorToken,
+    isTheirs: options.api !== undefined || options.url === undefined || options.url === hub.gateway,
     onProgress: (done, of) => progress.stage(`made ${done} of ${of} devices`),
+    onNotice: (text) => progress.note(text),
   });
   const { stream, ack, outbox } = options;
   const members: Member[] = ids.map((id, index) => ({ id, token: tokens.get(id)!, stream, feed: feeds[index]! }));
@@ -65,6 +71,16 @@ async function makeFleet(options: Options, progress: Progress): Promise<Fleet> {
       tokens.save().catch((error: Error) => progress.note(`the tokens could not be saved: ${error.message}`));
     },
   });
+}
+
+const tokenFileOf = ({ tokens, data }: Options) => tokens ?? join(data, 'sim-tokens.json');
+
+/** What a person can do for devices that the hub sent away. */
+function howToGoOn(options: Options): string {
+  return (
+    'A device that was removed is made again by the next start beside the hub (--data DIR), or with --api URL and --api-token-file FILE.\n' +
+    `One whose token was revoked or has expired needs its next one (npm run --silent hub -- devices rotate ID) in ${tokenFileOf(options)}.`
+  );
 }
 
 const idOf = (prefix: string, number: number) => `${prefix}${String(number).padStart(4, '0')}`;

@@ -1,5 +1,5 @@
 /** What a fleet counts while it runs, with a latency histogram of fixed size. */
-import type { Answered } from './device.ts';
+import type { Answered } from './sending.ts';
 
 const PER_OCTAVE = 8;
 const OCTAVES = 24;

@@ -1,16 +1,11 @@
 /** The verbs of commands: sending one to a device and waiting for its end, looking at them, taking back. */
-import type { Command as Program } from 'commander';
+import { Option, type Command as Program } from 'commander';
 import { durationOf } from './cli-arguments.ts';
-import { type AddVerb, EXIT, type Session } from './cli-session.ts';
-import { cell, sheet, table, time } from './cli-tables.ts';
-import { type Command, type CommandState, hasEnded } from './commands/command.ts';
-import { UserError } from './kit/errors.ts';
-
-/** What a command of the catalog says of its parameters. */
-export interface ShownType {
-  name: string;
-  schema: { params?: { properties?: Record<string, { type?: string }> } };
-}
+import { confirmed, typedParamsOf, typeOf, yesOption } from './cli-orders.ts';
+import { type AddVerb, EXIT, pathOf, type Session } from './cli-session.ts';
+import { cell, sheet, shownState, table, time } from './cli-tables.ts';
+import { waitingFor } from './cli-waiting.ts';
+import { COMMAND_STATES, type Command, type CommandState, hasEnded } from './commands/command.ts';
 
 /** How the program ends when somebody waited for a command's end. */
 const EXIT_OF: Record<CommandState, number> = {
@@ -24,15 +19,19 @@ const EXIT_OF: Record<CommandState, number> = {
   sent: EXIT.commandPending,
   accepted: EXIT.commandPending,
 };
-const EXIT_CODES = `
-With --wait the exit code tells the command's end: 0 succeeded · 4 failed · 5 rejected by the device · 6 expired or
-  cancelled · 7 unknown (sent, and no answer in time) · 8 not ended yet. Without it, 0 means that it is queued.`;
 
 /** The hub holds an answer back for so long at most; a longer wait is several requests. */
 const WAIT_STEP_MS = 30_000;
+/** When somebody who waits is told why nothing happens. */
+const EARLY_MS = 2_000;
 
 /** Adds `hub send` and `hub commands …`. */
 export function registerCommands(program: Program, verb: AddVerb): void {
+  registerSending(program, verb);
+  registerLooking(program.command('commands').description('Commands that were sent to devices.'), verb);
+}
+
+function registerSending(program: Program, verb: AddVerb) {
   verb(
     program,
     'send <device> <command> [params...]',
@@ -42,7 +41,7 @@ export function registerCommands(program: Program, verb: AddVerb): void {
       'hub send meter-7 set-interval seconds=5 --wait 10s',
       'hub send meter-7 set-config settings.mode=eco settings.limit=20',
       'hub send meter-7 set-config --params \'{"settings":{"mode":"eco"}}\' --ttl 1d',
-      'hub send meter-7 reboot --wait 2m --json | jq -r .state',
+      'hub send meter-7 reboot --yes --wait 2m --json | jq -r .state',
     ],
     'operator',
   )
@@ -50,22 +49,23 @@ export function registerCommands(program: Program, verb: AddVerb): void {
     .option('--wait <duration>', 'until it has ended, or for so long', durationOf)
     .option('--ttl <duration>', 'how long it may wait for the device: 1m to 30d (1h)', durationOf)
     .option('--timeout <duration>', "how long the device may take (the command's own)", durationOf)
-    .option('--json', 'the command as JSON')
-    .addHelpText('after', EXIT_CODES);
-  const commands = program.command('commands').description('Commands that were sent to devices.');
+    .addOption(yesOption())
+    .option('--json', 'the command as JSON');
+}
+
+function registerLooking(commands: Program, verb: AddVerb) {
   verb(commands, 'ls', 'The newest commands.', listCommands, [
     'hub commands ls --device meter-7',
     'hub commands ls --state unknown --json',
   ])
     .option('--device <device>', 'only of this device')
-    .option('--state <state>', 'only in this state')
+    .addOption(new Option('--state <state>', 'only in this state').choices(COMMAND_STATES))
     .option('--group <group>', 'only of this group command')
     .option('--limit <rows>', 'at most so many', '50')
     .option('--json', 'as JSON');
   verb(commands, 'show <id>', 'One command, and what became of it.', showCommand, ['hub commands show ID --wait 30s'])
     .option('--wait <duration>', 'until it has ended, or for so long', durationOf)
-    .option('--json', 'as JSON')
-    .addHelpText('after', EXIT_CODES);
+    .option('--json', 'as JSON');
   verb(
     commands,
     'cancel <id>',
@@ -79,31 +79,29 @@ export function registerCommands(program: Program, verb: AddVerb): void {
 async function sendCommand(session: Session, device = '', name = '', ...pairs: string[]) {
   const { client, options, print, hint } = session;
   const { wait, ttl: ttlMs, timeout: timeoutMs } = options;
-  const { commands } = await client.json<{ commands: ShownType[] }>('GET', '/v1/schemas');
-  const params = typedParamsOf(
-    pairs,
-    options.params,
-    commands.find((type) => type.name === name),
-  );
+  const type = await typeOf(session, name);
+  const params = typedParamsOf(pairs, options.params, type);
+  await confirmed(session, type, device);
   const body = { name, params, ...(ttlMs !== undefined && { ttlMs }), ...(timeoutMs !== undefined && { timeoutMs }) };
-  const path = `/v1/devices/${encodeURIComponent(device)}/commands`;
+  const path = pathOf`/v1/devices/${device}/commands`;
   const command = await client.json<Command>('POST', path, body);
   if (typeof wait === 'number') {
     hint(`${command.id} is queued.`);
-    return showEnd(session, await waited(session, command, wait));
+    return showEnd(session, await patientlyWaited(session, command, wait));
   }
   if (options.json) print(JSON.stringify(command, undefined, 2));
   else {
     print(command.id);
-    hint(`It is ${command.state}. Its end: hub commands show ${command.id} --wait 30s`);
+    hint(`It is ${command.state}. ${await waitingFor(client, command)}`);
+    hint(`Its end: hub commands show ${command.id} --wait 30s`);
   }
 }
 
 async function showCommand(session: Session, id = '') {
   const { client, options } = session;
-  const command = await client.json<Command>('GET', `/v1/commands/${encodeURIComponent(id)}`);
+  const command = await client.json<Command>('GET', pathOf`/v1/commands/${id}`);
   const { wait } = options;
-  if (typeof wait === 'number') showEnd(session, await waited(session, command, wait));
+  if (typeof wait === 'number') await showEnd(session, await waited(session, command, wait));
   else showOne(session, command);
 }
 
@@ -124,8 +122,16 @@ async function listCommands({ client, options, color, print, hint }: Session) {
 }
 
 async function cancelCommand({ client, hint }: Session, id = '') {
-  await client.json('POST', `/v1/commands/${encodeURIComponent(id)}/cancel`);
+  await client.json('POST', pathOf`/v1/commands/${id}/cancel`);
   hint(`${id} is cancelled.`);
+}
+
+/** As `waited`; who waits long is told early that the device is away. */
+async function patientlyWaited(session: Session, command: Command, waitMs: number): Promise<Command> {
+  if (waitMs <= EARLY_MS) return waited(session, command, waitMs);
+  const early = await waited(session, command, EARLY_MS);
+  if (early.state === 'queued') session.hint(await waitingFor(session.client, early));
+  return waited(session, early, waitMs - EARLY_MS);
 }
 
 /** The command when it has ended, or as it is when the time is over. */
@@ -141,9 +147,10 @@ async function waited({ client }: Session, command: Command, waitMs: number): Pr
   return now;
 }
 
-function showEnd(session: Session, command: Command) {
+async function showEnd(session: Session, command: Command) {
   showOne(session, command);
   process.exitCode = EXIT_OF[command.state];
+  if (!hasEnded(command.state)) session.hint(`It has not ended: ${await waitingFor(session.client, command)}`);
 }
 
 function showOne({ options, color, print }: Session, command: Command) {
@@ -167,59 +174,6 @@ function showOne({ options, color, print }: Session, command: Command) {
   print(sheet(rows, color));
 }
 
-function shownState({ state, progress }: Command, color: Session['color']): string {
-  if (state === 'succeeded') return color.green(state);
-  if (state === 'failed' || state === 'rejected') return color.red(state);
-  if (state === 'unknown' || state === 'expired') return color.yellow(state);
-  return state === 'accepted' && progress !== undefined ? `${state} ${Math.round(progress * 100)} %` : state;
-}
-
 function outcomeOf({ value, error }: Command): string {
   return error ? `${cell(error.code)}: ${cell(error.message)}` : cell(value);
-}
-
-/** The parameters of `--params` and of `name=value` pairs, read as the command's schema says. Throws `UserError` (usage). */
-export function typedParamsOf(
-  pairs: readonly string[],
-  json: unknown,
-  type: ShownType | undefined,
-): Record<string, unknown> {
-  const params = json === undefined ? {} : objectOf(String(json));
-  const properties = type?.schema.params?.properties ?? {};
-  for (const pair of pairs) {
-    const [, key, text] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];
-    if (key === undefined || text === undefined) throw new UserError(`"${pair}" is not name=value.`, EXIT.usage);
-    const [head = '', inner] = splitOnce(key);
-    // A name with a dot is a part of an object, unless the schema has a parameter of just this name.
-    if (inner === undefined || Object.hasOwn(properties, key))
-      params[key] = typedValueOf(text, properties[key]?.type, key);
-    else params[head] = { ...(params[head] as object | undefined), [inner]: typedValueOf(text, undefined, key) };
-  }
-  return params;
-}
-
-function splitOnce(key: string): string[] {
-  const dot = key.indexOf('.');
-  return dot < 1 ? [key] : [key.slice(0, dot), key.slice(dot + 1)];
-}
-
-/** Text stays text where the schema says string; a value the schema does not name is JSON if it can be. */
-function typedValueOf(text: string, type: string | undefined, key: string): unknown {
-  if (type === 'string') return text;
-  try {
-    return JSON.parse(text);
-  } catch {
-    if (type === undefined) return text;
-    throw new UserError(`${key} is "${text}", but shall be of type ${type}.`, EXIT.usage);
-  }
-}
-
-function objectOf(json: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(json);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch {
-    // Said below, in the same words.
-  }
-  throw new UserError('--params is a JSON object.', EXIT.usage);
 }

@@ -1,15 +1,25 @@
 /** The verbs of group commands: sending one command to many devices, watching it, stopping it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { durationOf, listOf, numberOf, pairOf } from './cli-arguments.ts';
-import { type ShownType, typedParamsOf } from './cli-commands.ts';
-import { type AddVerb, type Client, EXIT, type Session } from './cli-session.ts';
+import { durationOf } from './cli-arguments.ts';
+import { memberTable } from './cli-members.ts';
+import {
+  confirmed,
+  orderOf,
+  selectionText,
+  selectorOf,
+  typedParamsOf,
+  typeOf,
+  withOrder,
+  yesOption,
+} from './cli-orders.ts';
+import { type AddVerb, type Client, EXIT, pathOf, type Session } from './cli-session.ts';
 import { type Colors, duration, sheet, table, time } from './cli-tables.ts';
-import type { Group, Selector } from './commands/group.ts';
-import { UserError } from './kit/errors.ts';
+import type { Group } from './commands/group.ts';
 
 const LOOK_MS = 200;
 
+/** Adds `hub groups …`. */
 export function registerGroups(program: Command, verb: AddVerb): void {
   const groups = program.command('groups').description('One command to many devices.');
   withOrder(
@@ -20,21 +30,24 @@ export function registerGroups(program: Command, verb: AddVerb): void {
       sendGroup,
       [
         'hub groups send identify --tag floor=1',
-        'hub groups send reboot delaySeconds=5 --tag floor=1 --parallel 10 --stop-when-failed 20 --wait 10m',
+        'hub groups send reboot --yes --tag floor=1 --parallel 10 --stop-when-failed 20% --wait 10m',
         'hub groups send set-interval seconds=60 --all --json',
       ],
       'operator',
     ),
   )
-    .option('--wait <duration>', 'until it is finished, for so long; ends with 1 if a device failed', durationOf)
+    .option('--wait <duration>', 'until it is finished, or for so long', durationOf)
+    .addOption(yesOption())
     .option('--json', 'as JSON');
   verb(groups, 'ls', 'The newest groups.', listGroups, ['hub groups ls'])
     .option('--limit <rows>', 'at most so many', '20')
     .option('--json', 'as JSON');
-  verb(groups, 'show <group>', 'How far a group is.', showGroup, ['hub groups show g-3f2c']).option(
-    '--json',
-    'as JSON',
-  );
+  verb(groups, 'show <group>', 'How far a group is, and who is not done.', showGroup, [
+    'hub groups show g-3f2c',
+    'hub groups show g-3f2c --wait 10m',
+  ])
+    .option('--wait <duration>', 'until it is finished, or for so long', durationOf)
+    .option('--json', 'as JSON');
   verb(
     groups,
     'cancel <group>',
@@ -45,61 +58,45 @@ export function registerGroups(program: Command, verb: AddVerb): void {
   );
 }
 
-/** The options of a command to many devices. */
-export function withOrder(command: Command): Command {
-  return command
-    .option('--tag <name=value>', 'devices with this tag; may be repeated', pairOf, {})
-    .option('--device <device>', 'only this device; may be repeated', listOf)
-    .option('--all', 'every device')
-    .option('--params <json>', 'parameters as a JSON object; name=value pairs are added')
-    .option('--parallel <n>', 'so many devices at a time', numberOf)
-    .option('--stop-when-failed <percent>', 'send no more once more than this share failed', numberOf)
-    .option('--ttl <duration>', 'how long each may wait for its device, 1m to 30d', durationOf)
-    .option('--timeout <duration>', 'how long a device may take', durationOf);
-}
-
-/** The parameters as the command's schema says. */
-export async function paramsOf({ client, options }: Session, name: string, pairs: string[]) {
-  const { commands } = await client.json<{ commands: ShownType[] }>('GET', '/v1/schemas');
-  const type = commands.find((known) => known.name === name);
-  return typedParamsOf(pairs, options.params, type);
-}
-
-/** What the options say, as the API wants it. */
-export function orderOf({ options }: Session): Record<string, unknown> {
-  const { parallel, stopWhenFailed, ttl, timeout } = options;
-  const order = { parallel, stopWhenFailedPercent: stopWhenFailed, ttlMs: ttl, timeoutMs: timeout };
-  return Object.fromEntries(Object.entries(order).filter(([, value]) => value !== undefined));
-}
-
-/** The devices that the options mean; undefined when they mean none. */
-export function selectorOf({ options, tags }: Session): Selector | undefined {
-  const devices = Array.isArray(options.device) ? options.device : undefined;
-  if (options.all) return { tags: {} };
-  if (Object.keys(tags).length > 0) return { tags, ...(devices && { devices }) };
-  return devices && { devices };
-}
-
-async function sendGroup(session: Session, name = '', ...params: string[]) {
-  const { client, options, color, print, hint } = session;
+async function sendGroup(session: Session, name = '', ...pairs: string[]) {
+  const { client, options, hint } = session;
   const selector = selectorOf(session);
-  if (!selector) throw new UserError('Say which devices: --tag name=value, --device ID or --all.', EXIT.usage);
-  const body = { selector, name, params: await paramsOf(session, name, params), ...orderOf(session) };
+  const type = await typeOf(session, name);
+  const params = typedParamsOf(pairs, options.params, type);
+  await confirmed(session, type, selectionText(selector));
+  const body = { selector, name, params, ...orderOf(session) };
   const { group: id } = await client.json<{ group: string }>('POST', '/v1/commands', body);
+  const group = await showWhenFinished(session, id);
+  if (options.wait === undefined && !group.finished) hint(`See how it goes: hub groups show ${id}`);
+}
+
+async function showGroup(session: Session, id = '') {
+  await showWhenFinished(session, id);
+}
+
+/** Shows it when it is finished, or as it is when the time is over; whoever waited is told by the exit code too. */
+async function showWhenFinished({ client, options, color, print, hint }: Session, id: string): Promise<Group> {
   const group = await untilFinished(client, id, Number(options.wait ?? 0));
-  print(options.json ? JSON.stringify(group, undefined, 2) : groupSheet(group, color));
-  if (options.wait === undefined) {
-    hint(`See how it goes: hub groups show ${id}`);
-    return;
+  if (options.json) print(JSON.stringify(group, undefined, 2));
+  else {
+    const members = await memberTable(client, group, color);
+    print([groupSheet(group, color), ...(members ? [members] : [])].join('\n\n'));
   }
-  if (!group.finished) throw new UserError('It is not finished yet.', EXIT.failed);
-  if (group.counts.succeeded < group.total) throw new UserError('Not every device succeeded.', EXIT.failed);
+  if (options.wait === undefined) return group;
+  if (!group.finished) {
+    process.exitCode = EXIT.commandPending;
+    hint(`It is not finished yet; wait on: hub groups show ${id} --wait 10m`);
+  } else if (group.counts.succeeded < group.total) {
+    process.exitCode = EXIT.commandFailed;
+    hint('Not every device succeeded.');
+  }
+  return group;
 }
 
 async function untilFinished(client: Client, id: string, withinMs: number): Promise<Group> {
   const until = performance.now() + withinMs;
   for (;;) {
-    const group = await client.json<Group>('GET', pathOf(id));
+    const group = await client.json<Group>('GET', at(id));
     if (group.finished || performance.now() >= until) return group;
     await sleep(LOOK_MS);
   }
@@ -112,17 +109,17 @@ async function listGroups({ client, options, color, print, hint }: Session) {
   else print(groupTable(groups, color));
 }
 
-async function showGroup({ client, options, color, print }: Session, id = '') {
-  const group = await client.json<Group>('GET', pathOf(id));
-  print(options.json ? JSON.stringify(group, undefined, 2) : groupSheet(group, color));
-}
-
 async function cancelGroup({ client, hint }: Session, id = '') {
-  const group = await client.json<Group>('POST', `${pathOf(id)}/cancel`);
-  hint(`${id}: ${group.pending + group.counts.cancelled} of ${group.total} devices get nothing.`);
+  const before = await client.json<Group>('GET', at(id));
+  if (before.finished && before.stopped === undefined) return hint(`${id} is finished; there is nothing to cancel.`);
+  const group = await client.json<Group>('POST', `${at(id)}/cancel`);
+  const how = { cancelled: 'was cancelled already', failures: 'had stopped already, for too many failed' };
+  const what = before.stopped === undefined ? 'is cancelled' : how[before.stopped];
+  const left = group.pending + group.counts.cancelled;
+  hint(`${id} ${what}: ${left} of ${group.total} devices get nothing.`);
 }
 
-const pathOf = (id: string) => `/v1/groups/${encodeURIComponent(id)}`;
+const at = (id: string) => pathOf`/v1/groups/${id}`;
 
 function groupTable(groups: Group[], color: Colors): string {
   const rows = groups.map((group) => {

@@ -1,10 +1,20 @@
 /** The verbs of operators, and of the tokens of devices after their first. */
 import { type Command, Option } from 'commander';
 import { durationOf } from './cli-arguments.ts';
-import type { AddVerb, Session } from './cli-session.ts';
-import { table, time } from './cli-tables.ts';
+import { type AddVerb, pathOf, type Session } from './cli-session.ts';
+import { duration, table, time } from './cli-tables.ts';
 import { type Operator, ROLES } from './operators/operators.ts';
 
+/** What the hub answers where it makes a token. */
+export interface NewToken {
+  token: string;
+  /** Unix milliseconds; absent: never. */
+  expiresAt?: number;
+}
+
+const NEXT_LIFE = 'it dies after so long, or never; without it as long as the one before was made for';
+
+/** Adds `hub operators …`. */
 export function registerOperators(program: Command, verb: AddVerb): void {
   const operators = program.command('operators').description('Who may ask the hub, and what.');
   const add = verb(
@@ -35,10 +45,10 @@ export function registerOperators(program: Command, verb: AddVerb): void {
     'rotate <name>',
     'Prints another token, once; the one before dies at once.',
     rotateOperator,
-    ['hub operators rotate vera --expires 90d'],
+    ['hub operators rotate vera', 'hub operators rotate vera --expires 90d'],
     'admin',
   )
-    .option('--expires <duration>', 'the token dies after so long; never without it', durationOf)
+    .option('--expires <duration>', NEXT_LIFE, lifeOf)
     .option('--json', 'exactly {"id","token"}');
 }
 
@@ -52,16 +62,21 @@ export function registerRotation(devices: Command, verb: AddVerb): void {
     ['hub devices rotate meter-7', 'hub devices rotate meter-7 --expires 90d --overlap 1d --json | jq -r .token'],
     'operator',
   )
-    .option('--expires <duration>', 'the next token dies after so long; never without it', durationOf)
+    .option('--expires <duration>', NEXT_LIFE, lifeOf)
     .option('--overlap <duration>', 'the present token dies after so long at the latest (7d)', durationOf)
     .option('--json', 'exactly {"id","token"}');
 }
 
 async function addOperator(session: Session, name = '') {
   const { client, options } = session;
-  const body = { name, role: options.role, ...lifeOf(options) };
-  const { token } = await client.json<{ token: string }>('POST', '/v1/operators', body);
-  tell(session, name, token, `This is the token of ${name}, shown only now: use it as HUB_TOKEN, or as Bearer token.`);
+  const body = { name, role: options.role, ...bodyOf(options) };
+  const made = await client.json<NewToken>('POST', '/v1/operators', body);
+  showToken(
+    session,
+    name,
+    made,
+    `This is the token of ${name}, shown only now: use it as HUB_TOKEN, or as Bearer token.`,
+  );
 }
 
 async function listOperators({ client, options, color, print }: Session) {
@@ -80,34 +95,44 @@ async function listOperators({ client, options, color, print }: Session) {
 }
 
 async function removeOperator({ client, hint }: Session, name = '') {
-  await client.json('DELETE', `/v1/operators/${encodeURIComponent(name)}`);
+  await client.json('DELETE', pathOf`/v1/operators/${name}`);
   hint(`Removed ${name}.`);
 }
 
 async function rotateOperator(session: Session, name = '') {
-  const path = `/v1/operators/${encodeURIComponent(name)}/tokens`;
-  const { token } = await session.client.json<{ token: string }>('POST', path, lifeOf(session.options));
-  tell(session, name, token, `This is the next token of ${name}, shown only now; the one before is worth nothing.`);
+  const path = pathOf`/v1/operators/${name}/tokens`;
+  const made = await session.client.json<NewToken>('POST', path, bodyOf(session.options));
+  showToken(session, name, made, `This is the next token of ${name}, shown only now; the one before is worth nothing.`);
 }
 
 async function rotateDevice(session: Session, id = '') {
-  const { client, options } = session;
-  const body = { ...lifeOf(options), ...(options.overlap !== undefined && { overlapMs: options.overlap }) };
-  const path = `/v1/devices/${encodeURIComponent(id)}/tokens`;
-  const { token, pushed } = await client.json<{ token: string; pushed: boolean }>('POST', path, body);
-  const how = pushed ? 'It was sent to the device.' : 'The device is not connected: put it there.';
-  tell(session, id, token, `This is the next token of ${id}, shown only now. ${how}`);
+  const path = pathOf`/v1/devices/${id}/tokens`;
+  const made = await session.client.json<NewToken & { pushed: boolean }>('POST', path, bodyOf(session.options));
+  const how = made.pushed ? 'It was sent to the device.' : 'The device is not connected: put it there.';
+  showToken(session, id, made, `This is the next token of ${id}, shown only now. ${how}`);
 }
 
-function lifeOf({ expires }: Session['options']) {
-  return expires === undefined ? {} : { expiresInMs: expires };
+const lifeOf = (text: string) => (text === 'never' ? text : durationOf(text));
+
+function bodyOf({ expires, overlap }: Session['options']) {
+  return {
+    ...(expires !== undefined && { expiresInMs: expires === 'never' ? null : expires }),
+    ...(overlap !== undefined && { overlapMs: overlap }),
+  };
 }
 
-function tell({ options, print, hint }: Session, id: string, token: string, sentence: string): void {
+/** The token alone, or exactly its id and the token as JSON; and beside it what to do with it, and until when. */
+export function showToken({ options, print, hint }: Session, id: string, made: NewToken, sentence: string): void {
+  const { token, expiresAt } = made;
   if (options.json) {
     print(JSON.stringify({ id, token }));
     return;
   }
   print(token);
   hint(sentence);
+  hint(
+    expiresAt === undefined
+      ? 'It never expires.'
+      : `It expires ${time(expiresAt)}, in ${duration(expiresAt - Date.now())}.`,
+  );
 }

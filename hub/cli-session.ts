@@ -1,4 +1,5 @@
-/** What a verb of the CLI is given, and the exit codes it ends with. */
+/** What a verb of the CLI is given, and the exit codes it ends with, in code and in words. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Colors } from './cli-tables.ts';
 import type { Role } from './operators/operators.ts';
@@ -17,9 +18,28 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** What the exit code of most verbs says, for their help. */
+export const EXIT_CODES = `
+Exit codes: 0 done · 1 the hub refused it, it failed, or you said no · 2 wrong usage · 3 no hub could be reached ·
+  130 interrupted.`;
+
+/** The same for verbs that wait for the end of commands. */
+export const WAITING_EXIT_CODES = `
+Exit codes:
+    0  done; with --wait: succeeded (a group: on every device)
+    1  the hub refused it, or you said no
+    2  wrong usage
+    3  no hub could be reached
+    4  with --wait: failed (a group: finished, and not every device succeeded)
+    5  with --wait: rejected by the device
+    6  with --wait: expired or cancelled
+    7  with --wait: unknown, which is sent, and no answer in time
+    8  with --wait: not ended yet
+  130  interrupted`;
+
 /** Speaks to a running hub; whatever is under way when Ctrl-C comes rejects with an AbortError. */
 export interface Client {
-  /** The parsed body, undefined when there is none. Throws `UserError` (failed, unreachable). */
+  /** The parsed body, undefined when there is none. Throws `UserError` (failed, unreachable) and `RequestMistake`. */
   json<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** The body as text. Throws `UserError` (failed, unreachable). */
   text(path: string, accept: string): Promise<string>;
@@ -45,6 +65,8 @@ export interface Session {
   hint(text: string): void;
   /** Writes an answer in place of the one before; below it when the output is no terminal. */
   reprint(text: string): void;
+  /** Asks a person; anything but a yes is a no. Absent when there is no terminal to ask on. */
+  ask?: (question: string) => Promise<boolean>;
   /** Aborted by Ctrl-C, and when nobody reads the answer any more. */
   stopped: AbortSignal;
 }
@@ -61,3 +83,13 @@ export type AddVerb = (
   examples: string[],
   role?: Role,
 ) => Command;
+
+/** A path with its values escaped. */
+export function pathOf(parts: TemplateStringsArray, ...values: (string | number)[]): string {
+  return String.raw({ raw: parts }, ...values.map(encodeURIComponent));
+}
+
+/** Ctrl-C ends it early. */
+export async function pause(ms: number, stopped: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal: stopped }).catch(() => {});
+}

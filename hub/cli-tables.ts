@@ -2,6 +2,7 @@
 import type pc from 'picocolors';
 import stringWidth from 'string-width';
 import type { HubStatus } from './api/status.ts';
+import type { Command } from './commands/command.ts';
 import type { Device } from './devices/devices.ts';
 import type { Presence, SessionRecord } from './devices/presence.ts';
 import type { QuarantinedReading } from './telemetry/quarantine.ts';
@@ -62,6 +63,14 @@ export function deviceSheet(device: ShownDevice, now: number, color: Colors): st
   return sheet(rows, color);
 }
 
+/** The state of a command, and how far it is. */
+export function shownState({ state, progress }: Pick<Command, 'state' | 'progress'>, color: Colors): string {
+  if (state === 'succeeded') return color.green(state);
+  if (state === 'failed' || state === 'rejected') return color.red(state);
+  if (state === 'unknown' || state === 'expired') return color.yellow(state);
+  return state === 'accepted' && progress !== undefined ? `${state} ${Math.round(progress * 100)} %` : state;
+}
+
 /** The last sessions of a device: when, how long, from where, what came, and how each ended. */
 export function sessionTable(sessions: SessionRecord[], now: number, color: Colors): string {
   const rows = sessions.map(({ connectedAt, endedAt, address, readings = '–', frames = '–', ...end }) => [
@@ -80,7 +89,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
   const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
   const rows: [string, Cell][] = [
     ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
-    ['state', status.ready ? color.green('ready') : color.red('not ready')],
+    ['state', status.ready ? color.green('ready') : color.red(`not ready: ${status.reasons.join('; ')}`)],
     ['devices', `${devices.online} online, ${devices.silent} silent, ${devices.offline} offline`],
     ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected`],
     ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
@@ -131,9 +140,10 @@ export function bytes(count: number): string {
   return `${Number((count / 1024 ** step).toFixed(1))} ${units[step]}`;
 }
 
-/** The two largest units: `3 d 4 h`, `12 min 5 s`, `0.4 s`. */
+/** The two largest units: `3 d 4 h`, `12 min 5 s`, `1.4 s`, `20 ms`. */
 export function duration(ms: number): string {
   const seconds = Math.round(ms / 1000);
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
   if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
@@ -156,18 +166,19 @@ function expiryOf({ tokens }: Device, now: number): string {
   return expiresAt <= now ? 'expired' : `in ${duration(expiresAt - now)}${two}`;
 }
 
-const ago = (ms: number) => `${duration(Math.max(0, ms))} ago`;
+const ago = (ms: number) => (ms < 1_000 ? 'just now' : `${duration(ms)} ago`);
 const trimmed = (text: string) => text.replaceAll(/ +$/gm, '');
 const tagsOf = ({ tags }: Device) =>
   Object.entries(tags)
     .map(([name, value]) => `${name}=${value}`)
     .join(' ');
 
-function stateOf(device: ShownDevice, color: Colors): string {
-  if (!device.enabled) return color.yellow('disabled');
-  if (device.presence.state === 'online') return color.green('online');
-  if (device.presence.state === 'silent') return color.yellow('silent');
-  return device.tokens.length === 0 ? color.yellow('no token') : color.dim('offline');
+/** Its presence; and of a device that is away, whether it may come at all. */
+function stateOf({ enabled, tokens, presence: { state } }: ShownDevice, color: Colors): string {
+  if (state === 'online') return color.green(state);
+  if (state === 'silent') return color.yellow(state);
+  const barred = !enabled ? 'disabled' : tokens.length === 0 ? 'no token' : undefined;
+  return barred ? `${color.dim(state)}, ${color.yellow(barred)}` : color.dim(state);
 }
 
 /** `replaced (4500), a newer connection took over` */

@@ -1,6 +1,8 @@
 /** Finds the running hub and speaks to its operator API: plain requests and the live stream of events. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Problem } from './api/problem.ts';
+import { RequestMistake } from './cli-mistakes.ts';
 import { type Client, EXIT, type ServerEvent } from './cli-session.ts';
 import { UserError } from './kit/errors.ts';
 
@@ -86,13 +88,12 @@ async function request({ url, token, signal }: Target, path: string, options: Re
   return response;
 }
 
-/** The hub's own words for why it refused. */
+/** The hub's own words for why it refused; a mistake in the request is one of usage. */
 async function refusalIn(response: Response): Promise<UserError> {
-  const problem = await response.json().catch(() => ({}));
-  const { detail = response.statusText, errors = [] } = problem as Record<string, never>;
-  const mistakes = (errors as { path: string; message: string }[]).map(({ path, message }) => `  ${path} ${message}`);
-  const first = mistakes.length > 0 ? 'The hub did not understand the request:' : String(detail);
-  return new UserError([first, ...mistakes].join('\n'), EXIT.failed);
+  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+  const { detail = response.statusText, code, errors = [] } = problem;
+  if (code === 'invalid') return new RequestMistake(detail, errors);
+  return new UserError(detail, EXIT.failed);
 }
 
 async function urlIn(dataDir: string): Promise<string> {

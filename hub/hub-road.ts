@@ -1,13 +1,12 @@
 /** Builds the road of a reading, gateway → ingest → journal → sinks, and who reacts to what happens on it. */
 import { hostname } from 'node:os';
 import { loadUplinkChecks } from '../schemas/index.ts';
-import type { Device } from './devices/devices.ts';
+import { whyExpired, whyLeave } from './devices/device-tokens.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
-import type { RefusalCode } from './kit/errors.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
@@ -57,7 +56,8 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
   });
   const leaveExpired = () => {
     for (const { device, keyId } of devices.expired(Date.now())) {
-      if (sessions.get(device)?.keyId === keyId) sessions.close(device, 'token-invalid', 'its token has expired');
+      if (sessions.get(device)?.keyId !== keyId) continue;
+      sessions.close(device, 'token-invalid', whyExpired(devices.get(device)?.tokens ?? [], keyId));
     }
   };
   // A job's second is too long: an expired token shall have no socket after one.
@@ -88,11 +88,12 @@ function openSinks(
 function openReporter(
   { readiness, version, stack }: HubStart,
   { journal, quarantine }: Storage,
-  { devices, presence }: Records,
+  { audit, devices, presence }: Records,
   sinks: Sinks,
   counts: GatewayCounts,
 ): StatusReporter {
   readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
+  readiness.add(() => audit.status().failing && 'the audit log cannot be written; the log says why');
   const reporter = createStatusReporter({
     version,
     node: hostname(),
@@ -101,7 +102,8 @@ function openReporter(
     journal,
     sinks,
     quarantine,
-    isReady: () => readiness.reasons().length === 0,
+    audit,
+    notReady: readiness.reasons,
   });
   stack.push('status', () => reporter.close());
   return reporter;
@@ -157,18 +159,11 @@ function onChanges({ log }: HubStart, { journal }: Storage, records: Records, se
     live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
   );
   presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
-  devices.onChange((id, device) => {
-    const reason = reasonToLeave(device, sessions.get(id)?.keyId);
-    if (reason) sessions.close(id, reason, 'an operator changed the device');
+  devices.onChange((id, device, isRevoked) => {
+    const why = whyLeave(device, sessions.get(id)?.keyId ?? '', isRevoked);
+    if (why) sessions.close(id, why.code, why.detail);
     if (device) return;
     for (const part of [live, journal, presence]) part.forget(id);
     commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
   });
-}
-
-/** Why a device may not stay connected after an operator changed it. */
-function reasonToLeave(device: Device | undefined, keyId = ''): RefusalCode | undefined {
-  if (!device) return 'device-removed';
-  if (!device.enabled) return 'device-disabled';
-  return device.tokens.some((token) => token.keyId === keyId) ? undefined : 'token-invalid';
 }

@@ -73,15 +73,11 @@ function openJobs({ log, stack }: HubStart, storage: Storage, records: Records):
 
 /** What the hub does by the clock. */
 function timetable({ journal, store, retentionMs }: Storage, records: Records): Job[] {
-  const { commands, devices, groups, operators, presence, schedules } = records;
+  const { commands, devices, groups, presence, schedules } = records;
   return [
     { name: 'run schedules', at: '* * * * * *', run: () => schedules.tick() },
     { name: 'expire commands', at: '*/10 * * * * *', run: async () => commands.sweep() },
-    {
-      name: 'expire tokens',
-      at: '* * * * *',
-      run: async () => (await devices.forgetExpired(Date.now())) + (await operators.forgetExpired(Date.now())),
-    },
+    { name: 'expire tokens', at: '* * * * *', run: () => devices.forgetExpired(Date.now()) },
     { name: 'forget old runs', at: '23 * * * *', run: () => schedules.prune() },
     { name: 'forget old groups', at: '29 * * * *', run: () => groups.prune(Date.now()) },
     { name: 'sweep the journal', at: '* * * * *', run: () => journal.sweep(Date.now()) },

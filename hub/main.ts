@@ -33,7 +33,7 @@ const dataDefault = process.env.HUB_DATA || './data';
 
 program
   .command('start')
-  .description('run a hub until SIGINT or SIGTERM')
+  .description('Runs a hub until SIGINT or SIGTERM.')
   .option(...configFlag)
   .option(...dataFlag, dataDefault)
   .addHelpText(
@@ -45,11 +45,11 @@ program
     await run(config, resolve(flags.data));
   });
 
-const configCommand = program.command('config').description('look at the configuration without starting a hub');
+const configCommand = program.command('config').description('The configuration, without starting a hub.');
 
 configCommand
   .command('check')
-  .description('say whether the configuration can be used (exit 0), or list every mistake (exit 78)')
+  .description('Says whether the configuration can be used (exit 0), or lists every mistake (exit 78).')
   .option(...configFlag)
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
@@ -62,7 +62,7 @@ configCommand
 
 configCommand
   .command('show')
-  .description('print the configuration in force: file, environment and defaults together, secrets masked')
+  .description('Prints the configuration in force: file, environment and defaults together, secrets masked.')
   .option(...configFlag)
   .option('--json', 'print JSON instead of YAML')
   .addHelpText('after', '\nExamples:\n  HUB_LIMITS__WINDOW=64 hub config show\n  hub config show --json | jq .store')
@@ -73,7 +73,7 @@ configCommand
 
 configCommand
   .command('docs')
-  .description('list every option with its environment variable, default and meaning')
+  .description('Lists every option with its environment variable, default and meaning.')
   .addHelpText('after', '\nExamples:\n  hub config docs | less')
   .action(() => {
     for (const { path, env, schema } of OPTIONS) {

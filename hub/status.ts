@@ -1,5 +1,6 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
 import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { Audit } from './audit/audit.ts';
 import type { PresenceState } from './devices/presence.ts';
 import type { GatewayCounts } from './gateway/road.ts';
 import type { Journal } from './telemetry/journal.ts';
@@ -15,7 +16,9 @@ export interface StatusDeps {
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
-  isReady(): boolean;
+  audit: Pick<Audit, 'status'>;
+  /** Why the hub is not ready; empty when it is. */
+  notReady(): string[];
 }
 
 export interface StatusReporter {
@@ -56,12 +59,14 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
     async status() {
       const now = Date.now();
       const { online, silent, offline } = deps.presence();
+      const reasons = deps.notReady();
       return {
         version: deps.version,
         node: deps.node,
         startedAt,
         uptimeMs: now - startedAt,
-        ready: deps.isReady(),
+        ready: reasons.length === 0,
+        reasons,
         devices: { known: online + silent + offline, online, silent, offline },
         readings: {
           accepted: counts.accepted,
@@ -72,6 +77,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         journal: journal.status(now),
         sinks: sinks(),
         quarantine: await deps.quarantine.count(),
+        audit: deps.audit.status(),
       };
     },
     sinks,

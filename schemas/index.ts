@@ -17,6 +17,9 @@ export interface Failure {
 /** Returns the first failure, or undefined when the value fits. */
 export type Check = (value: unknown) => Failure | undefined;
 
+/** Returns everything that does not fit, at most `MAX_FAILURES`. For what people write, and small. */
+export type CheckAll = (value: unknown) => Failure[];
+
 export interface Stream {
   name: string;
   title: string;
@@ -37,7 +40,8 @@ export interface CommandType {
   /** A question to ask a person before it is sent. */
   confirm?: string;
   schema: AnySchemaObject;
-  checkParams: Check;
+  /** Of parameters whose size was checked: it goes on after the first failure. */
+  checkParams: CheckAll;
   checkResult: Check;
 }
 
@@ -72,9 +76,12 @@ const FILE_NAME = /^([a-z][A-Za-z0-9_-]{0,63})\.json$/;
 const ANNOTATIONS = ['unit', 'confirm', 'idempotent', 'timeoutMs'];
 const COMMAND_SCHEMA = readJson(join(CONTRACT, 'command.json')) as AnySchemaObject;
 
-/** Telemetry and frames: no coercion, no defaults, the first error only, own properties only. */
-const strictAjv = () => {
-  const ajv = new Ajv({ strict: true, strictRequired: false, ownProperties: true, allErrors: false, logger: false });
+/** More would help nobody. */
+const MAX_FAILURES = 20;
+
+/** No coercion, no defaults, own properties only; of telemetry and frames the first error only. */
+const strictAjv = (allErrors = false) => {
+  const ajv = new Ajv({ strict: true, strictRequired: false, ownProperties: true, allErrors, logger: false });
   ajv.addVocabulary(ANNOTATIONS);
   return ajv;
 };
@@ -125,7 +132,7 @@ function buildCommand(name: string, schema: AnySchemaObject): CommandType {
   const faults = failure ? [{ path: failure.path, message: failure.message }] : unsafePatterns(schema);
   if (faults.length > 0) throw new FaultList(faults);
   const { title = name, description = '', timeoutMs = 30_000, idempotent = false, confirm } = schema;
-  const checkParams = checkOf(compile(schema.params ?? { type: 'object', additionalProperties: false }));
+  const checkParams = checkAllOf(compile(schema.params ?? { type: 'object', additionalProperties: false }, true));
   const checkResult = checkOf(compile(schema.result ?? {}));
   return { name, title, description, timeoutMs, idempotent, confirm, schema, checkParams, checkResult };
 }
@@ -143,8 +150,8 @@ function unsafePatterns(schema: unknown, path = ''): SchemaFault[] {
   });
 }
 
-function compile(schema: AnySchemaObject): ValidateFunction {
-  const ajv = strictAjv();
+function compile(schema: AnySchemaObject, allErrors = false): ValidateFunction {
+  const ajv = strictAjv(allErrors);
   ajv.addVocabulary([...extensionsIn(schema)]);
   return ajv.compile(schema);
 }
@@ -163,6 +170,10 @@ const commandFile = checkOf(compile(COMMAND_SCHEMA));
 
 function checkOf(validate: ValidateFunction): Check {
   return (value) => (validate(value) ? undefined : failureOf(validate.errors![0]!));
+}
+
+function checkAllOf(validate: ValidateFunction): CheckAll {
+  return (value) => (validate(value) ? [] : validate.errors!.slice(0, MAX_FAILURES).map(failureOf));
 }
 
 function failureOf(error: ErrorObject): Failure {

@@ -155,7 +155,7 @@ function commandMessage(key: string, { name, title, description, schema, checkPa
     title,
     summary: description || `The command ${name}; its result's value fits value.${name}.`,
     payload: { allOf: [refTo(key), { type: 'object', properties: narrowed }] },
-    examples: checkParams(params) ? [] : [{ payload }],
+    examples: checkParams(params).length > 0 ? [] : [{ payload }],
   };
 }
 

@@ -1,7 +1,8 @@
-/** Turns a request that changes something into its line of the audit log: names and numbers, never a body or a token. */
+/** Turns a request that changes something, or that was not let in, into its line of the audit log: never a body or a token. */
 import type { AuditEvent, RecordEvent } from '../audit/audit.ts';
 import { keyIdOf } from '../devices/token.ts';
 import type { Operator } from '../operators/operators.ts';
+import { tokenIn } from './identify.ts';
 import type { Route } from './route.ts';
 
 /** What is known of a request by the time its answer leaves. */
@@ -25,26 +26,36 @@ export interface Attempt {
 }
 
 export interface AuditTrail {
-  /** Resolves when the line is on the disk; for strangers at once, and of them only some are kept. Never rejects. */
+  /**
+   * Resolves when the line is on the disk; for strangers and for refused readers at once, and of theirs only some are kept.
+   * Never rejects.
+   */
   add(route: Route, attempt: Attempt): Promise<void>;
 }
 
-/** `record` for operators; `recordStranger` for those whose token is missing or wrong. */
+/** `record` for changes by operators; `recordStranger` for whoever was not let in to look, and for all without a good token. */
 export function createAuditTrail(record: RecordEvent, recordStranger: RecordEvent): AuditTrail {
   return {
     async add(route, attempt) {
-      if (route.method === 'GET') return;
+      const isLook = route.method === 'GET';
+      if (isLook && !isRefusedToken(attempt)) return;
       const event = eventOf(route, attempt);
-      if (attempt.operator) await record(event);
+      if (attempt.operator && !isLook) await record(event);
       else void recordStranger(event);
     },
   };
 }
 
-function eventOf({ method, path }: Route, attempt: Attempt): AuditEvent {
+/** A token that did not open what it should: who looks without any has only mistaken the door. */
+function isRefusedToken({ refusal, authorization }: Attempt): boolean {
+  return (refusal === 'unauthorized' || refusal === 'forbidden') && tokenIn(authorization) !== undefined;
+}
+
+function eventOf({ method, path, tag }: Route, attempt: Attempt): AuditEvent {
   const { operator, from, params, answer, refusal = 'ok' } = attempt;
   const [inPath = '', ...more] = Object.values(params);
-  const made = idIn(answer);
+  const idOf = tag === 'operators' ? nameIn : idIn;
+  const made = idOf(answer);
   const others = [...more, ...(inPath !== '' && made !== undefined && made !== inPath ? [`made ${made}`] : [])];
   const detail = [
     ...(operator ? [] : keyOf(attempt.authorization)),
@@ -55,7 +66,7 @@ function eventOf({ method, path }: Route, attempt: Attempt): AuditEvent {
   return {
     actor: operator ? `operator:${operator.name}` : 'unknown',
     action: `${method} ${path}`,
-    target: inPath || made || (idIn(attempt.body) ?? ''),
+    target: inPath || made || (idOf(attempt.body) ?? ''),
     result: refusal,
     from,
     ...(detail !== '' && { detail }),
@@ -64,13 +75,20 @@ function eventOf({ method, path }: Route, attempt: Attempt): AuditEvent {
 
 /** The public part of a token that opens nothing, if it has one: whose it was can be looked up. */
 function keyOf(authorization = ''): string[] {
-  const keyId = keyIdOf('operator', /^Bearer +(\S+)$/i.exec(authorization)?.[1] ?? '');
+  const token = tokenIn(authorization) ?? '';
+  const keyId = keyIdOf('operator', token) ?? keyIdOf('device', token);
   return keyId === undefined ? [] : [`key ${keyId}`];
 }
 
 function idIn(answer: unknown): string | undefined {
   const { id, group, keyId } = (answer ?? {}) as Record<string, unknown>;
   return [id, group, keyId].find((each) => typeof each === 'string') as string | undefined;
+}
+
+/** An operator is named by its name; elsewhere a name is that of a command. */
+function nameIn(answer: unknown): string | undefined {
+  const { name } = (answer ?? {}) as Record<string, unknown>;
+  return typeof name === 'string' ? name : undefined;
 }
 
 /** Texts whose values are names of the hub's own; of other texts only the field is told. */

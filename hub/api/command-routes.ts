@@ -5,7 +5,8 @@ import { COMMAND_ID, MAX_PARAMS_BYTES, TIMEOUT_MS, TTL_MS } from '../commands/co
 import type { Commands } from '../commands/commands.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError } from '../kit/errors.ts';
-import { DEVICE_PARAMS, deviceOf } from './device-routes.ts';
+import { deviceOf } from './device-routes.ts';
+import { DEVICE_PARAMS } from './device-schemas.ts';
 import { idOfKey, keyReused } from './idempotency.ts';
 import { pageOf, paging } from './page.ts';
 import { MistakenRequest } from './problem.ts';

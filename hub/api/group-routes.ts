@@ -3,7 +3,7 @@ import { COMMAND_STATES } from '../commands/command.ts';
 import { TIMEOUT_MS, TTL_MS } from '../commands/command-request.ts';
 import { type Group, type GroupOrder, MAX_GROUP } from '../commands/group.ts';
 import type { Groups } from '../commands/groups.ts';
-import { MAX_TAGS, MAX_TEXT } from '../devices/devices.ts';
+import { MAX_TAGS, MAX_TEXT } from '../devices/device-details.ts';
 import { RefusedError } from '../kit/errors.ts';
 import { idOfKey, keyReused } from './idempotency.ts';
 import { pageOf, paging } from './page.ts';

@@ -6,7 +6,7 @@ import { STATUS } from './status-schema.ts';
 export interface HubRouteDeps {
   metrics: { text(): Promise<string>; contentType: string };
   status(): HubStatus | Promise<HubStatus>;
-  /** Whether devices may connect, and if not why. */
+  /** Whether the hub can do all of its work, and if not why. */
   ready(): { ready: boolean; reasons: string[] };
   /** The OpenAPI document of all routes. */
   openapi(): unknown;
@@ -35,11 +35,11 @@ export function hubRoutes({ metrics, status, ready, openapi }: HubRouteDeps): Ro
       path: '/readyz',
       role: 'anyone',
       tag: 'hub',
-      summary: 'Whether devices may connect.',
+      summary: 'Whether the hub can do all of its work: let devices in, keep readings, record changes.',
       answers: {
-        200: { description: 'They may.', schema: object({ ready: { const: true } }) },
+        200: { description: 'It can.', schema: object({ ready: { const: true } }) },
         503: {
-          description: 'They may not, and why.',
+          description: 'It cannot, and why.',
           schema: object({ ready: { const: false }, reasons: { type: 'array', items: { type: 'string' } } }),
         },
       },

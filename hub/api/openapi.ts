@@ -2,7 +2,7 @@
 import { REFUSALS } from '../kit/errors.ts';
 import { exampleOf } from './example.ts';
 import { IDEMPOTENCY_KEY, isRepeatable } from './idempotency.ts';
-import { object, type Route, type Schema } from './route.ts';
+import { needsBody, object, type Route, type Schema } from './route.ts';
 
 /** What is said of the groups into which the routes are sorted. */
 const TAGS: Record<string, string> = {
@@ -102,7 +102,7 @@ function operationOf(route: Route) {
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {
-        required: true,
+        required: needsBody(route),
         description: String(body.description ?? summary),
         content: { 'application/json': contentOf(body) },
       },

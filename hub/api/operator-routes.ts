@@ -1,7 +1,7 @@
 /** The routes of operators: who may ask this API, in which role, until when. All of them need an admin. */
 import { OPERATOR_NAME, type Operators, ROLES, type Role } from '../operators/operators.ts';
 import { object, type Route, type Schema } from './route.ts';
-import { EXPIRES_IN, untilOf } from './token-life.ts';
+import { EXPIRES_AT, EXPIRES_IN, NEXT_EXPIRES_IN, untilOf } from './token-life.ts';
 
 export interface OperatorRouteDeps {
   operators: Pick<Operators, 'add' | 'list' | 'remove' | 'replaceToken'>;
@@ -21,10 +21,7 @@ const OPERATOR_PROPERTIES: Record<string, Schema> = {
   name: NAME,
   role: ROLE,
   createdAt: TIME,
-  expiresAt: {
-    ...TIME,
-    description: 'When its token expires, Unix milliseconds; absent: never; 0: it had expired and was dropped.',
-  },
+  expiresAt: { ...EXPIRES_AT, description: 'When its token expires or expired, Unix milliseconds; absent: never.' },
 };
 const TOKEN: Schema = {
   type: 'string',
@@ -92,15 +89,19 @@ export function operatorRoutes({ operators, keepOperatorToken }: OperatorRouteDe
       tag: 'operators',
       summary: 'Makes another token for an operator, which is shown only here; the one before dies at once.',
       params: PARAMS,
-      body: object({ expiresInMs: EXPIRES_IN }, ['expiresInMs']),
+      body: object({ expiresInMs: NEXT_EXPIRES_IN }, ['expiresInMs']),
       answers: {
-        201: { description: 'The name and the token.', schema: object({ name: NAME, token: TOKEN }) },
+        201: {
+          description: 'The name and the token.',
+          schema: object({ name: NAME, token: TOKEN, expiresAt: EXPIRES_AT }, ['expiresAt']),
+        },
       },
       async handle({ params: { name = '' }, body }) {
-        const { expiresInMs } = body as { expiresInMs?: number };
-        const token = await operators.replaceToken(name, untilOf(expiresInMs));
+        const { expiresInMs } = body as { expiresInMs?: number | null };
+        const { operator, token } = await operators.replaceToken(name, untilOf(expiresInMs));
+        const { expiresAt } = operator;
         await keepOperatorToken(name, token);
-        return { status: 201, body: { name, token } };
+        return { status: 201, body: { name, token, ...(expiresAt !== undefined && { expiresAt }) } };
       },
     },
   ];

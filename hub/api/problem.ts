@@ -1,6 +1,6 @@
 /** Errors as HTTP problem details (RFC 9457), made from the table of refusals. */
 import { ParamsMisfit } from '../commands/command-request.ts';
-import { REFUSALS, type Refusal, RefusedError, Unavailable } from '../kit/errors.ts';
+import { Conflict, REFUSALS, type Refusal, RefusedError, Unavailable } from '../kit/errors.ts';
 import { holdsToken } from '../kit/redact.ts';
 
 /** One mistake in a request. */
@@ -58,8 +58,9 @@ interface RequestError extends Error {
 /** The problem of whatever a handler threw. An error that nobody foresaw says nothing of its inside. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof MistakenRequest) return problemOf(error, error.errors);
-  if (error instanceof ParamsMisfit) return problemOf(error, [mistakeOf(error)]);
+  if (error instanceof ParamsMisfit) return problemOf(error, error.failures.map(mistakeOf));
   if (error instanceof RefusedError) return problemOf(error);
+  if (error instanceof Conflict) return problemOf({ code: 'conflict', detail: 'Try again.' });
   if (error instanceof Unavailable) return problemOf({ code: 'unavailable', detail: error.message });
   const { validation, validationContext, statusCode = 500, message } = error as RequestError;
   if (validation) return problemOfError(new MistakenRequest(mistakesOf(validation, validationContext)));
@@ -71,7 +72,7 @@ export function problemOfError(error: unknown): Problem {
   return { type: 'about:blank', title: 'Internal Server Error', status: 500, code: 'internal', detail };
 }
 
-function mistakeOf({ failure: { path, message } }: ParamsMisfit): Mistake {
+function mistakeOf({ path, message }: ParamsMisfit['failures'][number]): Mistake {
   return { in: 'body', path: `/params${path}`, message };
 }
 

@@ -52,6 +52,12 @@ export interface Route {
   handle(call: Call): Answer | Promise<Answer>;
 }
 
+/** Whether a request without a body is a mistake: some member must be there. */
+export function needsBody({ body }: Route): boolean {
+  const { required = [], minProperties = 0 } = (body ?? {}) as { required?: string[]; minProperties?: number };
+  return required.length > 0 || minProperties > 0;
+}
+
 /** A closed object; every property is required unless it is in `optional`. */
 export function object(properties: Record<string, Schema>, optional: string[] = []): Schema {
   const required = Object.keys(properties).filter((name) => !optional.includes(name));

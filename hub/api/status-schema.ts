@@ -14,7 +14,8 @@ export const STATUS: Schema = {
     node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
     startedAt: TIME,
     uptimeMs: MS,
-    ready: { type: 'boolean', description: 'Whether devices may connect.' },
+    ready: { type: 'boolean', description: 'Whether the hub can do all of its work, as /readyz tells.' },
+    reasons: { type: 'array', items: { type: 'string' }, examples: [[]], description: 'Why it is not ready.' },
     devices: {
       ...object({ known: COUNT, online: COUNT, silent: COUNT, offline: COUNT }),
       description: 'All; connected and heard; connected and quiet for too long; not connected.',
@@ -62,6 +63,11 @@ export const STATUS: Schema = {
     quarantine: {
       ...object({ readings: COUNT, dropped: COUNT }),
       description: 'Refused readings kept; and those forgotten.',
+    },
+    audit: {
+      ...object({ failing: { type: 'boolean' }, waiting: COUNT, lost: COUNT }),
+      additionalProperties: true,
+      description: 'Whether the audit log cannot be written; entries that wait for it; those lost since the start.',
     },
   }),
   additionalProperties: true,

@@ -1,4 +1,5 @@
 /** What the hub says of itself, in the words of the people who run it. */
+import type { AuditStatus } from '../audit/audit.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
 import type { SinkState } from '../telemetry/sinks.ts';
 
@@ -22,8 +23,10 @@ export interface HubStatus {
   /** Unix milliseconds. */
   startedAt: number;
   uptimeMs: number;
-  /** Whether devices may connect. */
+  /** Whether the hub can do all of its work: take readings from devices, and record what operators change. */
   ready: boolean;
+  /** Why not, in plain words; empty when it is ready. */
+  reasons: string[];
   /** All that are known; connected and heard; connected and quiet for too long; not connected. */
   devices: { known: number; online: number; silent: number; offline: number };
   /** Since the hub started; `perSecond` is the accepted rate of the last seconds. */
@@ -34,4 +37,5 @@ export interface HubStatus {
   sinks: SinkStatus[];
   /** Refused readings that are kept, and those that had to make room. */
   quarantine: { readings: number; dropped: number };
+  audit: AuditStatus;
 }

@@ -1,14 +1,25 @@
 /** Streaming answers: what a handler writes, at the pace of whoever reads it. */
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import type { Pass } from './passes.ts';
 import type { Answer, Outlet } from './route.ts';
 
-/** Runs a streaming answer; the stream ends with it, and it is told when the reader has gone. */
-export function openStream(stream: NonNullable<Answer['stream']>, closing: AbortSignal): PassThrough {
+/** What was written already may still be read for so long once the pass has ended. */
+const LAST_WORDS_MS = 1_000;
+
+/**
+ * Runs a streaming answer; the stream ends with it, and it is told when the reader has gone, the server closes or the pass
+ * has ended. A reader who does not read is cut off then.
+ */
+export function openStream(stream: NonNullable<Answer['stream']>, closing: AbortSignal, pass: Pass): PassThrough {
   const through = new PassThrough();
   const gone = new AbortController();
-  through.on('close', () => gone.abort());
-  const signal = AbortSignal.any([closing, gone.signal]);
+  through.on('close', () => {
+    gone.abort();
+    pass.giveBack();
+  });
+  pass.signal.addEventListener('abort', () => setTimeout(() => through.destroy(), LAST_WORDS_MS).unref());
+  const signal = AbortSignal.any([closing, gone.signal, pass.signal]);
   const outlet: Outlet = {
     signal,
     async write(text) {

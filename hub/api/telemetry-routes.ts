@@ -5,7 +5,8 @@ import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Live, LiveBatch } from '../telemetry/live.ts';
 import type { Quarantine } from '../telemetry/quarantine.ts';
 import { AGGREGATES, type Row, type TelemetryStore } from '../telemetry/store.ts';
-import { DEVICE_PARAMS, deviceOf } from './device-routes.ts';
+import { deviceOf } from './device-routes.ts';
+import { DEVICE_PARAMS } from './device-schemas.ts';
 import { cutPage, pageOf, paging } from './page.ts';
 import { MAX_ROWS, queryOf } from './query.ts';
 import { type Answer, type Outlet, object, query, type Route, type Schema } from './route.ts';
@@ -94,13 +95,19 @@ function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route 
       const device = deviceOf(devices, id).id;
       const checked = queryOf(device, asked, catalog, Date.now());
       const rows = await store.query(checked).catch((error: unknown) => {
-        if (error instanceof Unavailable) throw new RefusedError('store-unavailable', error.message);
+        if (error instanceof Unavailable) throw storeUnavailable(error);
         throw error;
       });
       const fields = checked.fields ?? [...catalog.streams.get(checked.stream)!.fields.keys()];
       return answerOf(rows, { device, stream: checked.stream, fields }, formatOf(asked.format, accept));
     },
   };
+}
+
+/** What whoever asks in an outage wants to know first: whether readings are lost. */
+function storeUnavailable({ message }: Unavailable): RefusedError {
+  const rest = 'new readings wait in the journal until it takes them, and none is lost';
+  return new RefusedError('store-unavailable', `${message}; ${rest}.`);
 }
 
 function formatOf(asked: unknown, accept: string): Format {

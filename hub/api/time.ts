@@ -3,7 +3,7 @@
 const UNIT_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const;
 const DURATION = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d|w)$/;
 const UNIX_MS = /^\d{1,16}(?:\.\d{1,3})?$/;
-const RFC_3339 = /^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d))?$/;
+const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:[Zz]|[+-]\d\d:\d\d))?$/;
 
 /** What `parseTime` takes, for messages. */
 export const TIME_FORMS = 'an RFC 3339 time, a date, Unix milliseconds, now, or a duration ago such as -1h';
@@ -18,8 +18,15 @@ export function parseTime(text: string, now: number): number | undefined {
     const ago = parseDuration(text.slice(1));
     return ago === undefined ? undefined : now - ago;
   }
-  const time = RFC_3339.test(text) ? Date.parse(text) : Number.NaN;
+  const [, ...day] = RFC_3339.exec(text) ?? [];
+  const time = isDay(day) ? Date.parse(text) : Number.NaN;
   return Number.isNaN(time) ? undefined : time;
+}
+
+/** Whether the calendar has it: `Date.parse` makes 3 March of 31 February. */
+function isDay(yearMonthDay: string[]): boolean {
+  const [year = 0, month = 0, day = 0] = yearMonthDay.map(Number);
+  return month >= 1 && new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
 }
 
 /** Milliseconds; undefined when it is no duration. */

@@ -12,7 +12,23 @@ export const EXPIRES_IN: Schema = {
   description: 'The token expires so many milliseconds from now; absent: never.',
   examples: [7_776_000_000],
 };
-/** Unix milliseconds; undefined: never. */
-export function untilOf(expiresInMs: number | undefined): number | undefined {
-  return expiresInMs === undefined ? undefined : Date.now() + expiresInMs;
+
+/** The same for a token that follows another. */
+export const NEXT_EXPIRES_IN: Schema = {
+  ...EXPIRES_IN,
+  type: ['number', 'null'],
+  description:
+    'The token expires so many milliseconds from now; absent: it holds as long as the one before was made to hold; null: for ever.',
+};
+
+/** When a token expires that was just made, as the answer tells it. */
+export const EXPIRES_AT: Schema = {
+  type: 'number',
+  description: 'When the token expires, Unix milliseconds; absent: never.',
+  examples: [1_767_776_000_000],
+};
+
+/** Unix milliseconds; undefined and null stay what they are. */
+export function untilOf<T extends undefined | null>(expiresInMs: number | T): number | T {
+  return typeof expiresInMs === 'number' ? Date.now() + expiresInMs : expiresInMs;
 }

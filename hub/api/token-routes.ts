@@ -1,8 +1,8 @@
 /** The routes of device tokens: the next one while the present one still works, and taking them away. */
 import type { Devices } from '../devices/devices.ts';
-import { DEVICE_PARAMS } from './device-routes.ts';
+import { DEVICE_PARAMS } from './device-schemas.ts';
 import { object, type Route, type Schema } from './route.ts';
-import { EXPIRES_IN, LIFE_MS, untilOf } from './token-life.ts';
+import { EXPIRES_AT, LIFE_MS, NEXT_EXPIRES_IN, untilOf } from './token-life.ts';
 
 export interface TokenRouteDeps {
   devices: Devices;
@@ -28,26 +28,30 @@ export function tokenRoutes({ devices, pushToken }: TokenRouteDeps): Route[] {
       summary:
         'Makes the next token of a device and sends it down its socket. The one in use ends when the next is first used, or after the overlap; a next one that was never used is replaced.',
       params: DEVICE_PARAMS,
-      body: object({ expiresInMs: EXPIRES_IN, overlapMs: OVERLAP }, ['expiresInMs', 'overlapMs']),
+      body: object({ expiresInMs: NEXT_EXPIRES_IN, overlapMs: OVERLAP }, ['expiresInMs', 'overlapMs']),
       answers: {
         201: {
           description: 'The next token, shown only here; `pushed`: the device was connected and was sent it.',
-          schema: object({
-            id: { type: 'string', examples: ['meter-7'] },
-            token: { type: 'string', examples: [`thd_${'A'.repeat(12)}_${'B'.repeat(49)}`] },
-            keyId: { type: 'string', examples: ['8sJ0kQ2mXb4T'] },
-            pushed: { type: 'boolean' },
-          }),
+          schema: object(
+            {
+              id: { type: 'string', examples: ['meter-7'] },
+              token: { type: 'string', examples: [`thd_${'A'.repeat(12)}_${'B'.repeat(49)}`] },
+              keyId: { type: 'string', examples: ['8sJ0kQ2mXb4T'] },
+              expiresAt: EXPIRES_AT,
+              pushed: { type: 'boolean' },
+            },
+            ['expiresAt'],
+          ),
         },
       },
       async handle({ params: { id = '' }, body }) {
-        const { expiresInMs, overlapMs } = body as { expiresInMs?: number; overlapMs?: number };
-        const expiresAt = untilOf(expiresInMs);
-        const { token, keyId } = await devices.rotate(id, {
-          ...(expiresAt !== undefined && { expiresAt }),
+        const { expiresInMs, overlapMs } = body as { expiresInMs?: number | null; overlapMs?: number };
+        const until = untilOf(expiresInMs);
+        const { device: _, ...made } = await devices.rotate(id, {
+          ...(until !== undefined && { expiresAt: until }),
           ...(overlapMs !== undefined && { overlapMs }),
         });
-        return { status: 201, body: { id, token, keyId, pushed: pushToken(id, token) } };
+        return { status: 201, body: { id, ...made, pushed: pushToken(id, made.token) } };
       },
     },
     {

@@ -49,7 +49,10 @@ export async function createSqliteAudit(options: AuditOptions): Promise<Audit> {
   let underWay: Promise<void> | undefined;
   let next: Promise<void> | undefined;
   let retry: NodeJS.Timeout | undefined;
+  let failing = false;
+  /** Since the last batch that was written, and since the start. */
   let lost = 0;
+  let lostAll = 0;
   let closing: Promise<void> | undefined;
 
   async function write(): Promise<void> {
@@ -60,7 +63,9 @@ export async function createSqliteAudit(options: AuditOptions): Promise<Audit> {
       await database.write([insertOf(batch), { sql: TRIM, rows: 1, columns: [Float64Array.of(limitEntries)] }]);
       if (lost > 0) onTrouble(undefined, lost);
       lost = 0;
+      failing = false;
     } catch (error) {
+      failing = true;
       waiting = [...batch, ...waiting];
       onTrouble(error, lost);
       if (!closing) retry ??= setTimeout(tryAgain, RETRY_MS);
@@ -95,12 +100,14 @@ export async function createSqliteAudit(options: AuditOptions): Promise<Audit> {
     async record(event) {
       if (closing || waiting.length >= limitWaiting) {
         lost += 1;
+        lostAll += 1;
         return;
       }
       waiting.push({ at: now(), event });
       // While the disk fails nobody waits for it.
       if (!retry) await flush();
     },
+    status: () => ({ failing, waiting: waiting.length, lost: lostAll }),
     async list({ target, actor, limit, before = Number.MAX_SAFE_INTEGER }) {
       const where = ['id < ?', ...(target === undefined ? [] : ['target = ?']), ...(actor ? ['actor IN (?, ?)'] : [])];
       const params = [

@@ -36,8 +36,19 @@ export interface AuditFilter {
 /** Adds an event. Never throws or rejects; resolves when it is on the disk, or when the disk failed (it is tried again). */
 export type RecordEvent = (event: AuditEvent) => Promise<void>;
 
+/** How the log itself is. */
+export interface AuditStatus {
+  /** It could not be written the last time; it is tried again each second. */
+  failing: boolean;
+  /** Entries that are not on the disk yet. */
+  waiting: number;
+  /** Entries that were lost since the start, because too many waited. */
+  lost: number;
+}
+
 export interface Audit {
   record: RecordEvent;
+  status(): AuditStatus;
   /** The newest first. Throws `Unavailable`. */
   list(filter: AuditFilter): Promise<AuditEntry[]>;
   /** Writes what is left and closes the file. Idempotent, bounded. */

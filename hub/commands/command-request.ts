@@ -22,12 +22,12 @@ export interface CommandRequest {
   id?: string;
 }
 
-/** Parameters that do not fit the command's schema; `failure.path` is a JSON pointer into them. */
+/** Parameters that do not fit the command's schema; the `path` of each failure is a JSON pointer into them. */
 export class ParamsMisfit extends RefusedError {
-  readonly failure: Failure;
-  constructor(failure: Failure) {
-    super('invalid', `params${failure.path} ${failure.message}`);
-    this.failure = failure;
+  readonly failures: readonly Failure[];
+  constructor(failures: readonly Failure[]) {
+    super('invalid', failures.map(({ path, message }) => `params${path} ${message}`).join('; '));
+    this.failures = failures;
   }
 }
 
@@ -49,10 +49,11 @@ export function typeOf(name: string, types: ReadonlyMap<string, CommandType>): C
 
 /** Refuses parameters that no device could be asked with. Throws `RefusedError` (invalid). */
 export function checkParams(type: CommandType, params: Record<string, unknown>): void {
-  const failure = type.checkParams(params);
-  if (failure) throw new ParamsMisfit(failure);
+  // First, for it bounds the work of finding every failure.
   if (Buffer.byteLength(JSON.stringify(params)) > MAX_PARAMS_BYTES)
     throw new RefusedError('invalid', `The params of a command have at most ${MAX_PARAMS_BYTES} bytes.`);
+  const failures = type.checkParams(params);
+  if (failures.length > 0) throw new ParamsMisfit(failures);
 }
 
 /** A command of that type in state `queued`. Throws `RefusedError` (invalid). */

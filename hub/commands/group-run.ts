@@ -28,6 +28,8 @@ export class GroupRun {
   /** The changes of the row, one after the other: each writes the whole row, and must not put back what another changed. */
   #saving: Promise<void> = Promise.resolve();
   #open = 0;
+  /** It is asked to stop, perhaps not durably yet: no more commands are made. */
+  #isStopping = false;
   #working = false;
   /** Something changed while it worked. */
   #again = false;
@@ -62,10 +64,12 @@ export class GroupRun {
    * may have been stopped all the same, and then goes on taking back by itself.
    */
   async cancel(actor: string): Promise<void> {
-    if (!this.#row.stopped) await this.#save({ stopped: 'cancelled', stoppedBy: actor });
+    this.#isStopping = true;
     try {
+      if (!this.#row.stopped) await this.#save({ stopped: 'cancelled', stoppedBy: actor });
       await this.#takeBack();
     } finally {
+      this.#isStopping = false;
       this.work();
     }
   }
@@ -93,6 +97,7 @@ export class GroupRun {
       await this.#advance();
     } catch (error) {
       this.#deps.onTrouble(error);
+      clearTimeout(this.#retry);
       if (!this.#closed) this.#retry = setTimeout(() => this.work(), RETRY_MS);
     }
     this.#working = false;
@@ -113,7 +118,7 @@ export class GroupRun {
       if (room === 0 || this.#closed) break;
       await this.#issue(room);
     }
-    if (this.#open > 0 || this.#closed) return;
+    if (this.#open > 0 || this.#closed || this.#isStopping) return;
     const unknown = [...this.#states].filter(([, state]) => state === 'unknown').map(([id]) => id);
     await this.#save({ finishedAt: this.#deps.now(), ...(unknown.length > 0 && { unknown }) });
     this.#deps.onFinished(this.#row.id);
@@ -122,7 +127,7 @@ export class GroupRun {
   /** How many devices may be given their command now. */
   #room(): number {
     const { issued, total, stopped, parallel = total } = this.#row;
-    return stopped ? 0 : Math.max(0, Math.min(SLICE, parallel - this.#open, total - issued));
+    return stopped || this.#isStopping ? 0 : Math.max(0, Math.min(SLICE, parallel - this.#open, total - issued));
   }
 
   async #issue(count: number): Promise<void> {

@@ -1,12 +1,13 @@
 /** How one token of a device follows another without a gap: rules over its tokens, oldest first, two at most. */
-import type { StoredToken } from './token.ts';
+import type { Refusal } from '../kit/errors.ts';
+import { hasExpired, type StoredToken } from './token.ts';
 
 /** How long the older token lives on when the newer is not used, unless somebody says otherwise. */
 export const OVERLAP_MS = 7 * 86_400_000;
 
 /** Those that have not expired. */
 export function living(tokens: readonly StoredToken[], now: number): StoredToken[] {
-  return tokens.filter(({ expiresAt = Number.POSITIVE_INFINITY }) => now < expiresAt);
+  return tokens.filter((token) => !hasExpired(token, now));
 }
 
 /**
@@ -28,4 +29,23 @@ export function withNext(
 export function withUse(tokens: readonly StoredToken[], keyId: string): StoredToken[] | undefined {
   const at = tokens.findIndex((token) => token.keyId === keyId);
   return at > 0 ? tokens.slice(at) : undefined;
+}
+
+/** Why a session that came in with `keyId` may not stay with its device as it is now; undefined when it may. */
+export function whyLeave(
+  device: { enabled: boolean; tokens: Pick<StoredToken, 'keyId'>[] } | undefined,
+  keyId: string,
+  isRevoked: boolean,
+): Refusal | undefined {
+  if (!device) return { code: 'device-removed', detail: 'an operator removed the device' };
+  if (!device.enabled) return { code: 'device-disabled', detail: 'an operator disabled the device' };
+  if (device.tokens.some((token) => token.keyId === keyId)) return undefined;
+  const detail = isRevoked ? 'an operator revoked its token' : 'its token gave way to the next one';
+  return { code: 'token-invalid', detail };
+}
+
+/** What a session is told whose token ran out: by itself, or at the end of the overlap with the next one. */
+export function whyExpired(tokens: readonly Pick<StoredToken, 'keyId'>[], keyId: string): string {
+  const isNewest = tokens.at(-1)?.keyId === keyId;
+  return isNewest ? 'its token has expired' : 'its token gave way to the next one, and the overlap is over';
 }

@@ -1,9 +1,10 @@
 /** The registry of devices: who may connect, with which token, and when each was last seen. */
 import type { Row, Table } from '../backplane/backplane.ts';
 import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
+import { checkDetails, checkId, type DeviceDetails, withDetails } from './device-details.ts';
 import { living, OVERLAP_MS, withNext, withUse } from './device-tokens.ts';
 import { createToken, type StoredToken } from './token.ts';
-import { createTokenIndex } from './token-index.ts';
+import { createTokenIndex, type TokenFault } from './token-index.ts';
 import { createWriteBehind } from './write-behind.ts';
 
 /** A device as it is stored. At most two tokens, so that one can be replaced while the other still works. */
@@ -16,22 +17,15 @@ export interface DeviceRow {
   /** A connected device without a reading for so long is silent; absent: learnt from its readings. */
   expectedIntervalMs?: number;
   tokens: StoredToken[];
+  /** How long its last token was made to hold, milliseconds; absent: for ever. The next one inherits it. */
+  tokenLifeMs?: number;
 }
 
 /** A device as operators and the gateway see it: never a secret, never a hash. Times are Unix milliseconds. */
-export interface Device extends Omit<DeviceRow, 'tokens'> {
+export interface Device extends Omit<DeviceRow, 'tokens' | 'tokenLifeMs'> {
   tokens: Omit<StoredToken, 'sha256'>[];
   /** Absent when it was never seen. */
   lastSeenAt?: number;
-}
-
-/** What a person may say about a device. `tags` replace all tags. */
-export interface DeviceDetails {
-  enabled?: boolean;
-  tags?: Record<string, string>;
-  description?: string;
-  /** `null`: learnt from its readings again. */
-  expectedIntervalMs?: number | null;
 }
 
 /** Which devices are asked for: all that have these tags, and whose ids begin so. */
@@ -61,13 +55,13 @@ export interface Devices {
   revokeToken(id: string, keyId: string): Promise<Device>;
   /**
    * Makes the next token, which is told here and never again; the one there is ends when the next is first used, or after
-   * `overlapMs` (a week); a next one that was never used is replaced. Durable when it resolves. Throws `RefusedError`
-   * (not-found).
+   * `overlapMs` (a week); a next one that was never used is replaced. It holds as long as the one before was made to hold,
+   * unless `expiresAt` says otherwise (`null`: for ever). Durable when it resolves. Throws `RefusedError` (not-found).
    */
   rotate(
     id: string,
-    options?: { expiresAt?: number; overlapMs?: number },
-  ): Promise<{ device: Device; token: string; keyId: string }>;
+    options?: { expiresAt?: number | null; overlapMs?: number },
+  ): Promise<{ device: Device; token: string; keyId: string; expiresAt?: number }>;
   /** A token opened the door: the older ones end, durable when it resolves. Does nothing when there is none. */
   used(id: string, keyId: string): Promise<void>;
   /** The tokens that have expired by now; no session that came in with one may stay. Synchronous, from memory. */
@@ -78,20 +72,14 @@ export interface Devices {
   remove(id: string): Promise<void>;
   /** Whose token it is, or why not (token-invalid, device-disabled). Synchronous, from memory. */
   authenticate(token: string, now: number): Device | Refusal;
-  /** Called after each durable change; `device` is undefined when it was removed. */
-  onChange(listener: (id: string, device: Device | undefined) => void): void;
+  /** Called after each durable change; `device` is undefined when it was removed; `isRevoked`: a token was taken away. */
+  onChange(listener: (id: string, device: Device | undefined, isRevoked: boolean) => void): void;
   /** Remembers a sign of life. Written in batches once a minute, and at `close`. */
   touch(id: string, at: number): void;
   /** Writes the last signs of life. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Safe as a level of an MQTT topic, as a tag of InfluxDB, in a URL and in a log line. */
-export const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
-export const TAG_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
-export const MAX_TAGS = 32;
-export const MAX_TEXT = 500;
-export const EXPECTED_INTERVAL_MS = { least: 100, most: 30 * 86_400_000 } as const;
 /** Losing the last minute of signs of life in a crash harms nobody. */
 const SEEN_EVERY_MS = 60_000;
 /** An operator changes a device by hand; more than this many collisions in a row is not coincidence. */
@@ -114,7 +102,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
   });
 
   const publicOf = (row: Row<DeviceRow>): Device => {
-    const { tokens, ...rest } = row.value;
+    const { tokens, tokenLifeMs: _, ...rest } = row.value;
     const lastSeenAt = lastSeen.get(row.key);
     const device = { ...rest, tokens: tokens.map(({ sha256: _, ...token }) => token) };
     return lastSeenAt === undefined ? device : { ...device, lastSeenAt };
@@ -132,16 +120,24 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
 
   const update = async (id: string, details: DeviceDetails) => {
     checkDetails(details);
-    return change(id, (row) => changed(row, details));
+    return change(id, (row) => withDetails(row, details));
   };
+
+  /** Listeners hear of it before it resolves, so they are told why. */
+  const revoking = new Set<string>();
+  async function revoke(id: string, edit: (row: DeviceRow) => DeviceRow): Promise<Device> {
+    revoking.add(id);
+    return change(id, edit).finally(() => revoking.delete(id));
+  }
 
   return {
     async add(id, { tags = {}, description = '', expiresAt, ...details } = {}) {
-      if (!DEVICE_ID.test(id)) refuse('invalid', `"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
+      checkId(id);
       checkDetails({ tags, description, ...details });
       const createdAt = now();
       const { token, stored } = createToken('device', createdAt, expiresAt);
-      const row = changed({ id, enabled: true, tags, description, createdAt, tokens: [stored] }, details);
+      const fresh: DeviceRow = { id, enabled: true, tags, description, createdAt, tokens: [stored] };
+      const row = withDetails(withLife(fresh, stored), details);
       try {
         return { device: publicOf(await table.set(id, row, 0)), token };
       } catch (error) {
@@ -169,18 +165,20 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     },
     update,
     setEnabled: (id, enabled) => update(id, { enabled }),
-    revokeTokens: (id) => change(id, (row) => ({ ...row, tokens: [] })),
+    revokeTokens: (id) => revoke(id, (row) => ({ ...row, tokens: [] })),
     revokeToken(id, keyId) {
-      return change(id, (row) => {
+      return revoke(id, (row) => {
         const tokens = row.tokens.filter((token) => token.keyId !== keyId);
         if (tokens.length === row.tokens.length) refuse('not-found', `The device "${id}" has no such token.`);
         return { ...row, tokens };
       });
     },
-    async rotate(id, { expiresAt, overlapMs = OVERLAP_MS } = {}) {
-      const { token, stored } = createToken('device', now(), expiresAt);
-      const device = await change(id, (row) => ({ ...row, tokens: withNext(row.tokens, stored, overlapMs, now()) }));
-      return { device, token, keyId: stored.keyId };
+    async rotate(id, { expiresAt = inherited(table.get(id)?.value, now()), overlapMs = OVERLAP_MS } = {}) {
+      const { token, stored } = createToken('device', now(), expiresAt ?? undefined);
+      const device = await change(id, (row) =>
+        withLife({ ...row, tokens: withNext(row.tokens, stored, overlapMs, now()) }, stored),
+      );
+      return { device, token, keyId: stored.keyId, ...(stored.expiresAt && { expiresAt: stored.expiresAt }) };
     },
     async used(id, keyId) {
       if (!withUse(table.get(id)?.value.tokens ?? [], keyId)) return;
@@ -200,53 +198,42 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     },
     authenticate(token, at) {
       const row = index.find(token, at);
-      if (!row) return { code: 'token-invalid', detail: 'This token opens no device.' };
+      if ('why' in row) return { code: 'token-invalid', detail: sentenceOf(row) };
       if (!row.value.enabled) return { code: 'device-disabled', detail: `The device "${row.key}" is disabled.` };
       return publicOf(row);
     },
-    onChange: (listener) => table.onChange((id, row) => listener(id, row && publicOf(row))),
+    onChange: (listener) => table.onChange((id, row) => listener(id, row && publicOf(row), revoking.has(id))),
     touch: lastSeen.set,
     close: lastSeen.close,
   };
 }
 
-const ID_RULE = 'a letter or digit, then letters, digits, or . _ : - (64 at most).';
-
-function refuse(code: 'invalid' | 'exists' | 'not-found', detail: string): never {
+function refuse(code: 'exists' | 'not-found', detail: string): never {
   throw new RefusedError(code, detail);
 }
 
-/** The row with these details; `null` takes one away. */
-function changed(
-  row: DeviceRow,
-  { expectedIntervalMs = row.expectedIntervalMs, ...details }: DeviceDetails,
-): DeviceRow {
-  const { expectedIntervalMs: _, ...rest } = { ...row, ...details };
-  return typeof expectedIntervalMs === 'number' ? { ...rest, expectedIntervalMs } : rest;
+/** The row that remembers how long its newest token was made to hold. */
+function withLife({ tokenLifeMs: _, ...row }: DeviceRow, { createdAt, expiresAt }: StoredToken): DeviceRow {
+  return expiresAt === undefined ? row : { ...row, tokenLifeMs: expiresAt - createdAt };
+}
+
+/** When a token made now would expire if it held as long as the last one; undefined: never. */
+function inherited({ tokenLifeMs }: Partial<DeviceRow> = {}, now: number): number | undefined {
+  return tokenLifeMs === undefined ? undefined : now + tokenLifeMs;
+}
+
+function sentenceOf(fault: TokenFault): string {
+  if (fault.why === 'malformed') return 'This token opens no device: it is cut off or mistyped.';
+  if (fault.why === 'kind') return 'This is a token of an operator (tho_…); a device has tokens of its own (thd_…).';
+  if (fault.why === 'unknown')
+    return 'This token opens no device: it is not known here, or was revoked, replaced or expired.';
+  return `This token expired at ${new Date(fault.at).toISOString()}; an operator can make the next one.`;
 }
 
 function fits({ id, tags }: DeviceRow, { tags: asked = {}, prefix = '', where }: DeviceFilter): boolean {
   if (!id.startsWith(prefix)) return false;
   for (const name in asked) if (tags[name] !== asked[name]) return false;
   return where?.(id) ?? true;
-}
-
-function checkDetails({ tags = {}, description = '', expectedIntervalMs }: DeviceDetails) {
-  const { least, most } = EXPECTED_INTERVAL_MS;
-  if (typeof expectedIntervalMs === 'number' && !(expectedIntervalMs >= least && expectedIntervalMs <= most))
-    refuse('invalid', `The expected interval is ${least} to ${most} ms.`);
-  const names = Object.keys(tags);
-  if (names.length > MAX_TAGS) refuse('invalid', `A device has at most ${MAX_TAGS} tags.`);
-  for (const name of names) {
-    if (!TAG_NAME.test(name))
-      refuse('invalid', `"${name.slice(0, 80)}" is no tag name: a letter, then letters, digits, _ or -.`);
-    if (!isText(tags[name])) refuse('invalid', `The tag "${name}" needs a line of at most ${MAX_TEXT} characters.`);
-  }
-  if (!isText(description)) refuse('invalid', `A description is a line of at most ${MAX_TEXT} characters.`);
-}
-
-function isText(text: unknown): boolean {
-  return typeof text === 'string' && text.length <= MAX_TEXT && !/\p{Cc}/u.test(text);
 }
 
 /** Where the ids greater than `after` begin, in a sorted list. */

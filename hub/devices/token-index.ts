@@ -1,10 +1,17 @@
 /** Finds, in memory, whose token it is: an index from key id to row over any table whose rows hold tokens. */
 import type { Row, Table } from '../backplane/backplane.ts';
-import { keyIdOf, type StoredToken, type TokenKind, tokenMatches } from './token.ts';
+import { hasExpired, keyIdOf, type StoredToken, type TokenKind, tokenMatches } from './token.ts';
+
+/**
+ * Why a token opens nothing, as far as its bearer may know: nobody learns that a key id exists without the secret to it.
+ * `kind`: it is a good token for another door; `malformed`: its checksum is wrong; `unknown`: never made, revoked or
+ * dropped; `expired`: the right secret, `at` Unix milliseconds.
+ */
+export type TokenFault = { why: 'kind' } | { why: 'malformed' } | { why: 'unknown' } | { why: 'expired'; at: number };
 
 export interface TokenIndex<T> {
-  /** The row a token belongs to; undefined when it is malformed, unknown, revoked or expired. Synchronous. */
-  find(token: string, now: number): Row<T> | undefined;
+  /** The row a token belongs to, or why there is none. Synchronous. */
+  find(token: string, now: number): Row<T> | TokenFault;
   /** The tokens that have expired by now and are still in their rows. Costs nothing while there is none. */
   expired(now: number): { key: string; keyId: string }[];
 }
@@ -40,10 +47,11 @@ export function createTokenIndex<T extends { tokens: StoredToken[] }>(kind: Toke
   return {
     find(token, now) {
       const keyId = keyIdOf(kind, token);
-      const key = keyId === undefined ? undefined : rowKeys.get(keyId);
-      const row = key === undefined ? undefined : table.get(key);
+      if (keyId === undefined) return { why: keyIdOf(otherThan(kind), token) === undefined ? 'malformed' : 'kind' };
+      const row = table.get(rowKeys.get(keyId) ?? '');
       const stored = row?.value.tokens.find((each) => each.keyId === keyId);
-      return stored && tokenMatches(stored, token, now) ? row : undefined;
+      if (!row || !stored || !tokenMatches(stored, token)) return { why: 'unknown' };
+      return hasExpired(stored, now) ? { why: 'expired', at: stored.expiresAt! } : row;
     },
     expired(now) {
       if (now < soonest) return [];
@@ -56,4 +64,8 @@ export function createTokenIndex<T extends { tokens: StoredToken[] }>(kind: Toke
       return over;
     },
   };
+}
+
+function otherThan(kind: TokenKind): TokenKind {
+  return kind === 'device' ? 'operator' : 'device';
 }

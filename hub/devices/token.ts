@@ -41,10 +41,14 @@ export function keyIdOf(kind: TokenKind, text: string): string | undefined {
   return checksumOf(text.slice(0, -CRC_CHARS)) === checksum ? keyId : undefined;
 }
 
-/** Whether this is that token and has not expired; takes the same time however much of it is right. */
-export function tokenMatches(stored: StoredToken, token: string, now: number): boolean {
-  const same = timingSafeEqual(hashOf(token), Buffer.from(stored.sha256, 'hex'));
-  return same && (stored.expiresAt === undefined || now < stored.expiresAt);
+/** Whether this is that token, expired or not; takes the same time however much of it is right. */
+export function tokenMatches(stored: StoredToken, token: string): boolean {
+  return timingSafeEqual(hashOf(token), Buffer.from(stored.sha256, 'hex'));
+}
+
+/** Whether its time is over. */
+export function hasExpired({ expiresAt = Number.POSITIVE_INFINITY }: StoredToken, now: number): boolean {
+  return now >= expiresAt;
 }
 
 function randomText(length: number): string {

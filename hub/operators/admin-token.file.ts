@@ -16,7 +16,7 @@ export async function ensureAdmin(operators: Operators, file: string, now = Date
     const owner = operators.authenticate(await readToken(file), now);
     if ('name' in owner && owner.name === ADMIN) return false;
   }
-  const token = known ? await operators.replaceToken(ADMIN) : (await operators.add(ADMIN, 'admin')).token;
+  const { token } = known ? await operators.replaceToken(ADMIN) : await operators.add(ADMIN, 'admin');
   await writeToken(file, token);
   return true;
 }

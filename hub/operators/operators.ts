@@ -1,7 +1,7 @@
 /** The people and programs that run the hub, each with a role and a token of the operator API. */
 import type { Table } from '../backplane/backplane.ts';
-import { createToken, type StoredToken } from '../devices/token.ts';
-import { createTokenIndex } from '../devices/token-index.ts';
+import { createToken, hasExpired, type StoredToken } from '../devices/token.ts';
+import { createTokenIndex, type TokenFault } from '../devices/token-index.ts';
 import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
 
 /** From the least to the most: a viewer sees, an operator changes devices, an admin changes operators. */
@@ -40,14 +40,17 @@ export interface Operators {
   get(name: string): Operator | undefined;
   /** In the order of their names. */
   list(): Operator[];
-  /** Revokes what tokens there are and makes another. Throws `RefusedError` (not-found). */
-  replaceToken(name: string, expiresAt?: number): Promise<string>;
+  /**
+   * Revokes the token there is and makes another, which holds as long as that was made to hold unless `expiresAt` says
+   * otherwise (`null`: for ever). Throws `RefusedError` (not-found), `Conflict`.
+   */
+  replaceToken(name: string, expiresAt?: number | null): Promise<{ operator: Operator; token: string }>;
   /** Its tokens die with it. Throws `RefusedError` (not-found; last-admin: nobody else could change operators). */
   remove(name: string): Promise<void>;
-  /** Drops expired tokens; resolves to how many. Their operators stay, and may get another. */
-  forgetExpired(now: number): Promise<number>;
   /** Whose token it is, or why not (unauthorized). Synchronous, from memory. */
   authenticate(token: string, now: number): Operator | Refusal;
+  /** Called after each durable change of any operator or token; expiry is none. */
+  onChange(listener: () => void): void;
 }
 
 export const OPERATOR_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
@@ -59,7 +62,7 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
   let removals: Promise<unknown> = Promise.resolve();
 
   const isAdminNow = ({ role, tokens }: OperatorRow) =>
-    role === 'admin' && tokens.some(({ expiresAt = Number.POSITIVE_INFINITY }) => now() < expiresAt);
+    role === 'admin' && tokens.some((token) => !hasExpired(token, now()));
 
   async function remove(name: string): Promise<void> {
     const row = rowOf(table, name);
@@ -88,28 +91,22 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
     },
     list: () => [...table.values()].map((row) => publicOf(row.value)).sort((a, b) => (a.name < b.name ? -1 : 1)),
     async replaceToken(name, expiresAt) {
-      const row = rowOf(table, name);
-      const { token, stored } = createToken('operator', now(), expiresAt);
-      await table.set(name, { ...row.value, tokens: [stored] }, row.revision);
-      return token;
+      const { value, revision } = rowOf(table, name);
+      const until = expiresAt === undefined ? inherited(value, now()) : (expiresAt ?? undefined);
+      const { token, stored } = createToken('operator', now(), until);
+      const row = await table.set(name, { ...value, tokens: [stored] }, revision);
+      return { operator: publicOf(row.value), token };
     },
     remove(name) {
       const removed = removals.then(() => remove(name));
       removals = removed.catch(() => {});
       return removed;
     },
-    async forgetExpired(at) {
-      const over = index.expired(at);
-      for (const { key, keyId } of over) {
-        const { value, revision } = rowOf(table, key);
-        await table.set(key, { ...value, tokens: value.tokens.filter((each) => each.keyId !== keyId) }, revision);
-      }
-      return over.length;
-    },
     authenticate(token, at) {
       const row = index.find(token, at);
-      return row ? publicOf(row.value) : { code: 'unauthorized', detail: 'This token opens nothing.' };
+      return 'why' in row ? { code: 'unauthorized', detail: sentenceOf(row) } : publicOf(row.value);
     },
+    onChange: (listener) => table.onChange(() => listener()),
   };
 }
 
@@ -119,8 +116,20 @@ function rowOf(table: Table<OperatorRow>, name: string) {
   return row;
 }
 
-/** An expired token is told with its time until it is dropped; then there is none, and it says 0. */
+/** When a token made now would expire if it held as long as the one before; undefined: never. */
+function inherited({ tokens: [token] }: OperatorRow, now: number): number | undefined {
+  return token?.expiresAt === undefined ? undefined : now + token.expiresAt - token.createdAt;
+}
+
+function sentenceOf(fault: TokenFault): string {
+  if (fault.why === 'malformed') return 'This token opens nothing: it is cut off or mistyped.';
+  if (fault.why === 'kind')
+    return 'This is a token of a device (thd_…); this API takes a token of an operator (tho_…).';
+  if (fault.why === 'unknown') return 'This token opens nothing: it is not known here, or was revoked or replaced.';
+  return `This token expired at ${new Date(fault.at).toISOString()}; an admin can make another one.`;
+}
+
+/** The one token is kept when it has expired, so that whoever still uses it is told so. */
 function publicOf({ tokens: [token], name, role, createdAt }: OperatorRow): Operator {
-  const expiresAt = token ? token.expiresAt : 0;
-  return { name, role, createdAt, ...(expiresAt !== undefined && { expiresAt }) };
+  return { name, role, createdAt, ...(token?.expiresAt !== undefined && { expiresAt: token.expiresAt }) };
 }

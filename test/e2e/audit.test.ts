@@ -1,6 +1,7 @@
 /** A real hub: who did what is in the audit log of the CLI, over kill -9 too; and retries over a restart. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { AuditEntry } from '../../hub/audit/audit.ts';
@@ -92,6 +93,24 @@ it('has every change that was answered when the hub is killed at that moment', a
   const entries = await audit('--limit', '1000');
   const added = entries.filter(({ action, result }) => action === 'POST /v1/devices' && result === 'ok');
   expect(added.length).toBeGreaterThanOrEqual(answered);
+});
+
+it('a log that cannot be written makes the hub unready, and says so, until it heals', async () => {
+  const database = new DatabaseSync(join(hub.dataDir, 'audit.db'));
+  const readyz = async () => {
+    const response = await fetch(`${hub.api}/readyz`);
+    return { status: response.status, body: await response.json() };
+  };
+  database.exec('ALTER TABLE audit RENAME TO away');
+  await hub.addDevice('a');
+  const reasons = ['the audit log cannot be written; the log says why'];
+  expect(await readyz()).toEqual({ status: 503, body: { ready: false, reasons } });
+  expect(await hub.call('GET', '/v1/status')).toMatchObject({ reasons, audit: { failing: true, waiting: 1 } });
+  expect(await cli('status')).toContain(`not ready: ${reasons[0]}`);
+  database.exec('ALTER TABLE away RENAME TO audit');
+  database.close();
+  await expect.poll(async () => (await readyz()).status, { timeout: 10_000 }).toBe(200);
+  expect(await audit('--target', 'a')).toMatchObject([{ action: 'POST /v1/devices', result: 'ok' }]);
 });
 
 it('a retry with the same key after kill -9 and a restart finds the command, and another request is refused', async () => {

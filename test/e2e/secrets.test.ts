@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
-import { connectRaw, refusal } from '../helpers/raw-device.ts';
+import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
 
 /** Where a secret is at home. */
 const HOMES = new Set(['admin.token', 'tls/key.pem']);
@@ -125,6 +125,54 @@ async function knock(token: string): Promise<void> {
   ];
   for (const attempt of attempts) note('refused upgrades', JSON.stringify((await refusal(hub, attempt)).problem));
   (await connectRaw(hub, { protocols: ['telemetry-hub.v1', `bearer.${token}`] })).close();
+}
+
+/** The next frame of that type, whatever comes before it. */
+async function nextOf(device: RawDevice, type: string) {
+  for (;;) {
+    const frame = await device.next();
+    if (frame.type === type) return frame;
+  }
+}
+
+/** Reads the live stream and notes what it says, until `end`. */
+async function watchLive() {
+  const abort = new AbortController();
+  const headers = { authorization: `Bearer ${hub.adminToken}` };
+  const { body } = await fetch(`${hub.api}/v1/live`, { headers, signal: abort.signal });
+  const read = async () => {
+    for await (const chunk of body!.pipeThrough(new TextDecoderStream())) note('live stream', chunk);
+  };
+  const done = read().catch(() => {});
+  return {
+    async end() {
+      abort.abort();
+      await done;
+    },
+  };
+}
+
+/** Answers to commands, each with the device's own token where a device may write what it likes. */
+async function answerBadly(id: string, token: string): Promise<void> {
+  const device = await connectRaw(hub, { token });
+  device.say({ type: 'hello', epoch: 'e' });
+  const answers = [
+    { ok: true, value: { token, [token]: [token] } },
+    { ok: true, value: token },
+    { ok: false, error: { code: token.slice(0, 60), message: `no: ${token}` } },
+  ];
+  const heard: unknown[] = [];
+  for (const answer of answers) {
+    const { id: command } = await hub.call<{ id: string }>('POST', `/v1/devices/${id}/commands`, { name: 'read-now' });
+    const sent = await nextOf(device, 'command');
+    device.say({ type: 'progress', id: command, state: 'running', progress: 0.5, text: token });
+    device.say({ type: 'result', id: command, ...answer });
+    heard.push(sent, await nextOf(device, 'result-ack'));
+    await ask(hub, 'GET', `/v1/commands/${command}`);
+    await cli(['commands', 'show', command]);
+  }
+  note('frames to devices', JSON.stringify(heard));
+  device.close();
 }
 
 /** A device that says its own token where it does not belong. */
@@ -276,6 +324,9 @@ describe('a hub full of secrets', () => {
     await talker.next();
     for (const token of tokens.slice(0, 3)) await knock(token);
     await chatter(tokens[2]!);
+    const live = await watchLive();
+    await answerBadly('d3', tokens[2]!);
+    await live.end();
     for (const token of [tokens[0]!, viewer, hub.adminToken]) await askWrongly(token);
     await useCli(tokens[1]!);
     await useCli(hub.adminToken);
@@ -318,6 +369,7 @@ describe('a hub full of secrets', () => {
   it('is searched by a search that finds: what is no secret, and each secret at its home', () => {
     for (const where of ['logs', 'API answers', 'CLI output'])
       expect(said.get(where)!.join(''), where).toContain(PUBLIC);
+    expect(said.get('live stream')!.join('')).toContain('"succeeded"');
     const files = filesOf(hub.dataDir).map((file) => ({
       file: relative(hub.dataDir, file),
       bytes: readFileSync(file),

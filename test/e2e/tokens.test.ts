@@ -1,4 +1,5 @@
 /** Tokens with a real hub and real sockets: the next one follows without a gap, and a dead one has no socket after a second. */
+import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Device } from '../../device-sim/device.ts';
 import { createConnect } from '../../device-sim/socket.ws.ts';
@@ -78,6 +79,26 @@ it('one of two tokens can be revoked, and only its socket goes', async () => {
   const [left] = await keysOf('one');
   await hub.call('DELETE', `/v1/devices/one/tokens/${left}`);
   expect(await device.closed).toBe(4502);
+});
+
+it.each([
+  ['revoked', 'DELETE', '/tokens', undefined, [4502, 'an operator revoked its token']],
+  ['rotated', 'POST', '/tokens', { overlapMs: 0 }, [4502, 'its token gave way to the next one']],
+  [
+    'overlapped',
+    'POST',
+    '/tokens',
+    { overlapMs: 100 },
+    [4502, 'its token gave way to the next one, and the overlap is over'],
+  ],
+  ['disabled', 'PATCH', '', { enabled: false }, [4503, 'an operator disabled the device']],
+  ['removed', 'DELETE', '', undefined, [4503, 'an operator removed the device']],
+])('a device that was %s is told so when its socket is closed', async (id, method, path, body, told) => {
+  const device = await connectRaw(hub, { token: await hub.addDevice(id) });
+  const ended = once(device.ws, 'close');
+  await hub.call(method, `/v1/devices/${id}${path}`, body);
+  const [code, reason] = await ended;
+  expect([code, String(reason)]).toEqual(told);
 });
 
 it('under a flood, revoked and expired tokens have no socket after a second, and nothing sent later is acked', async () => {

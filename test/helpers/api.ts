@@ -39,12 +39,14 @@ const STATUS: HubStatus = {
   startedAt: 0,
   uptimeMs: 61_000,
   ready: true,
+  reasons: [],
   devices: { known: 1, online: 0, silent: 0, offline: 1 },
   readings: { accepted: 42, rejected: 1, perSecond: 3.4 },
   frames: { received: 40, duplicate: 2, skipped: 0 },
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
   quarantine: { readings: 1, dropped: 0 },
+  audit: { failing: false, waiting: 0, lost: 0 },
 };
 
 /** A reading as the quarantine keeps it. */

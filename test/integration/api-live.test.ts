@@ -1,5 +1,6 @@
 /** The live stream of the operator API: server-sent events, slow readers, and ends. */
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventsIn } from '../../hub/cli.http.ts';
 import type { Frame, Reading } from '../../hub/telemetry/reading.ts';
@@ -15,10 +16,10 @@ function frame(device: string, stream: string, ...readings: Reading[]): Frame {
   return { device, stream, epoch: 'e', seq: 1, receivedAt: 0, readings };
 }
 
-async function watch(query = '') {
+async function watch(query = '', token = hub.tokens.viewer) {
   const abort = new AbortController();
   const response = await fetch(`${hub.api.url}/v1/live${query}`, {
-    headers: { authorization: `Bearer ${hub.tokens.viewer}` },
+    headers: { authorization: `Bearer ${token}` },
     signal: abort.signal,
   });
   return { response, abort };
@@ -73,6 +74,40 @@ describe('the live stream', () => {
     await hub.api.close();
     expect(await rest).toContain(': live');
     expect(hub.live.subscribers).toBe(0);
+  });
+
+  it.each([
+    ['its token is replaced', () => hub.call('POST', '/v1/operators/vera/tokens')],
+    ['its operator is removed', () => hub.call('DELETE', '/v1/operators/vera')],
+  ])('ends when %s, and others go on', async (_, change) => {
+    const { response } = await watch();
+    const other = await watch('', hub.tokens.operator);
+    const rest = response.text();
+    expect((await change()).status).toBeLessThan(300);
+    expect(await rest).toContain(': live');
+    await expect.poll(() => hub.live.subscribers).toBe(1);
+    other.abort.abort();
+  });
+
+  it('ends when its token expires', async () => {
+    const { token } = await hub.operators.add('brief', 'viewer', Date.now() + 300);
+    const { response } = await watch('', token);
+    expect(response.status).toBe(200);
+    expect(await response.text()).toContain(': live');
+    expect(hub.live.subscribers).toBe(0);
+  });
+
+  it('is cut off when its token is gone, also from a reader who does not read', async () => {
+    const asked = request(`${hub.api.url}/v1/live`, { headers: { authorization: `Bearer ${hub.tokens.viewer}` } });
+    asked.on('error', () => {});
+    const [response] = (await once(asked.end(), 'response')) as [IncomingMessage];
+    const readings = Array.from({ length: 1_000 }, (_, ts) => ({ ts: ts + 1 }));
+    for (let turn = 0; turn < 200; turn++) hub.live.update([frame('a', 'power', ...readings)]);
+    const socketGone = once(response.socket, 'close');
+    await hub.call('DELETE', '/v1/operators/vera');
+    await expect.poll(() => hub.live.subscribers, { timeout: 5_000 }).toBe(0);
+    response.on('error', () => {}).resume();
+    await socketGone;
   });
 
   it('tells a reader who was too slow how many readings it missed, and holds no more than the bound', async () => {

@@ -3,7 +3,8 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createApi, routesOf } from '../../hub/api/server.http.ts';
+import { routesOf } from '../../hub/api/routes.ts';
+import { createApi } from '../../hub/api/server.http.ts';
 import { Unavailable } from '../../hub/kit/errors.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
 import { ROLES } from '../../hub/operators/operators.ts';
@@ -359,7 +360,8 @@ describe('telemetry', () => {
       throw new Unavailable('connect ECONNREFUSED');
     });
     const answer = await hub.call('GET', '/v1/devices/a/telemetry?stream=power');
-    expect(answer).toMatchObject({ status: 503, body: { code: 'store-unavailable', detail: 'connect ECONNREFUSED' } });
+    const detail = 'connect ECONNREFUSED; new readings wait in the journal until it takes them, and none is lost.';
+    expect(answer).toMatchObject({ status: 503, body: { code: 'store-unavailable', detail } });
   });
 });
 

@@ -48,6 +48,35 @@ describe('the audit log', () => {
     expect(JSON.stringify(await entries())).not.toContain('a secret');
   });
 
+  it('has who was not let in to look: by a token that opens nothing or too little, and never twice in a row', async () => {
+    const { token } = await hub.operators.add('late', 'viewer', Date.now() - 1);
+    for (let turn = 0; turn < 3; turn++) {
+      await hub.call('GET', '/v1/devices', { token });
+      await hub.call('GET', '/v1/operators', { token: hub.tokens.viewer });
+      await hub.call('GET', '/v1/devices', { token: '' });
+    }
+    expect(await entries()).toMatchObject([
+      { actor: 'operator:vera', action: 'GET /v1/operators', result: 'forbidden' },
+      { actor: 'unknown', action: 'GET /v1/devices', result: 'unauthorized', detail: `key ${token.split('_')[1]}` },
+    ]);
+  });
+
+  it('names the operator that was added, or should have been', async () => {
+    await hub.call('POST', '/v1/operators', { body: { name: 'ci', role: 'viewer' } });
+    await hub.call('POST', '/v1/operators', { body: { name: 'ci', role: 'viewer' } });
+    expect(await entries('target=ci')).toMatchObject([{ result: 'exists' }, { result: 'ok' }]);
+  });
+
+  it('has a group command under the group, which its commands name', async () => {
+    await hub.devices.add('a');
+    const selector = { devices: ['a'] };
+    const made = await hub.call('POST', '/v1/commands', { body: { selector, name: 'identify' } });
+    expect(made.status).toBeLessThan(300);
+    expect(await entries(`target=${made.body.group}`)).toMatchObject([{ action: 'POST /v1/commands', result: 'ok' }]);
+    const { body } = await hub.call('GET', '/v1/devices/a/commands');
+    expect(body.commands).toMatchObject([{ group: made.body.group, actor: 'operator:ada' }]);
+  });
+
   it('has no line for looking, and no token of anybody', async () => {
     const { body } = await hub.call('POST', '/v1/devices', { body: { id: 'a' } });
     for (const path of ['/v1/devices', '/v1/audit', '/v1/devices/nobody']) await hub.call('GET', path);

@@ -55,10 +55,14 @@ describe('hub devices', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^thd_\w+\n$/);
     expect(stderr).toContain('only now');
+    expect(stderr).toContain('It never expires.');
     expect(hub.devices.get('a')?.description).toBe('Main meter');
+    expect((await run(['devices', 'add', 'b', '--expires', '30d'])).stderr).toMatch(
+      /It expires .+, in (30 d 0|29 d 23) h/,
+    );
   });
 
-  it('add says why it was refused, and ends with 1', async () => {
+  it('add says why it was refused, and whether it was a mistake of usage', async () => {
     await hub.devices.add('a');
     expect(await run(['devices', 'add', 'a'])).toEqual({
       code: 1,
@@ -66,7 +70,7 @@ describe('hub devices', () => {
       stderr: 'There is a device "a" already.\n',
     });
     expect(await run(['devices', 'add', 'a/b'])).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: expect.stringContaining('no device id'),
     });
   });
@@ -79,7 +83,7 @@ describe('hub devices', () => {
     const { stdout } = await run(['devices', 'ls']);
     const lines = stdout.trim().split('\n');
     expect(lines[0]).toMatch(/^DEVICE +STATE +SEEN +TOKEN EXPIRES +TAGS +DESCRIPTION$/);
-    expect(lines[2]).toMatch(/^d0001 +disabled +never +–$/);
+    expect(lines[2]).toMatch(/^d0001 +offline, disabled +never +–$/);
     expect(lines).toHaveLength(1_101);
     expect(stdout).not.toContain('\u001b');
     expect(JSON.parse((await run(['devices', 'ls', '--json'])).stdout)).toHaveLength(1_100);
@@ -175,6 +179,7 @@ describe('hub query', () => {
       },
     ]);
     expect(JSON.parse((await run([...asked, '--json'])).stdout).rows).toHaveLength(1);
+    expect(await run([...asked, '--json', '--csv'])).toMatchObject({ code: 2, stdout: '' });
     expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\n');
   });
 
@@ -193,10 +198,10 @@ describe('hub query', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 
-  it('repeats the hub’s words about each mistake', async () => {
+  it('tells each mistake that the hub found by the option that was typed', async () => {
     const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/^The hub did not understand the request:\n {2}\/fields .*\n {2}\/from must be .*\n$/);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^--fields: "colour" is no field of power.*\n--from must be .*\n$/);
   });
 
   it('shows no control characters that came from a device', async () => {
@@ -328,11 +333,28 @@ describe('usage', () => {
     ['commands', 'ls'],
     ['commands', 'show'],
     ['commands', 'cancel'],
+    ['groups', 'send'],
+    ['groups', 'show'],
   ])('%s %s --help shows examples and exit codes', async (...words) => {
     const args = words.filter((word) => typeof word === 'string');
     const { code, stdout } = await run([...args, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain('Examples:\n  hub ');
     expect(stdout).toContain('Exit codes:');
+  });
+
+  it('hub help VERB is VERB --help, of every depth', async () => {
+    for (const words of [['devices', 'add'], ['send'], ['config', 'check'], ['devices']])
+      expect(await run(['help', ...words])).toEqual(await run([...words, '--help']));
+    expect(await run(['help', 'devices', 'dance'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("unknown command 'dance'"),
+    });
+  });
+
+  it('help is not disturbed by a reader that has enough', async () => {
+    const { child, ended } = start(['help', 'send']);
+    child.stdout.destroy();
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 });

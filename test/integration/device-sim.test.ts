@@ -302,10 +302,15 @@ async function run(program: string, args: string[], interruptAfter?: Promise<unk
 const sim = (args: string[], interruptAfter?: Promise<unknown>) =>
   run(process.execPath, ['device-sim/main.ts', ...args], interruptAfter);
 
-/** An operator API that makes devices, as the hub's does. */
+/** An operator API that makes and lists devices, as the hub's does; `existing` have the token `thd_<id>`, of the key `<id>`. */
 async function startApi(existing: string[] = []) {
   const made: { id: string; authorization: string | undefined; tags: unknown }[] = [];
+  const listed = () => {
+    const ids = [...existing, ...made.map(({ id }) => id)];
+    return { devices: ids.map((id) => ({ id, tokens: [{ keyId: id, createdAt: 0 }] })) };
+  };
   const server = createServer(async (request, response) => {
+    if (request.method === 'GET') return void response.end(JSON.stringify(listed()));
     const { id, tags } = JSON.parse(await text(request));
     const exists = existing.includes(id);
     if (!exists) made.push({ id, authorization: request.headers.authorization, tags });
@@ -354,6 +359,46 @@ describe('npm run sim', () => {
     expect(stderr).toContain('--prefix');
     expect(stderr).not.toContain('    at ');
     expect(JSON.parse(readFileSync(join(dir, 'sim-tokens.json'), 'utf8'))).toEqual({ 'sim-0001': 'thd_sim-0001' });
+  });
+
+  it('makes a device again that was removed, and keeps its new token', async () => {
+    const hub = await startKindHub();
+    const api = await startApi(['sim-0002']);
+    pretendHub(hub, api.url);
+    writeFileSync(
+      join(dir, 'sim-tokens.json'),
+      JSON.stringify({ 'sim-0001': 'thd_old_x', 'sim-0002': 'thd_sim-0002' }),
+    );
+    const { code, stderr } = await sim(['--devices', '2', '--rate', '20', '--for', '300ms']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('the hub does not know sim-0001 any more');
+    expect(api.made.map(({ id }) => id)).toEqual(['sim-0001']);
+    expect(JSON.parse(readFileSync(join(dir, 'sim-tokens.json'), 'utf8'))).toMatchObject({
+      'sim-0001': 'thd_sim-0001',
+    });
+  });
+
+  it('says of a kept token that was revoked how to go on', async () => {
+    const hub = await startKindHub();
+    const api = await startApi(['sim-0001']);
+    pretendHub(hub, api.url);
+    writeFileSync(join(dir, 'sim-tokens.json'), JSON.stringify({ 'sim-0001': 'thd_old_x' }));
+    hub.refuseNext({ status: 401 });
+    const { code, stderr } = await sim(['--devices', '1', '--for', '1h']);
+    expect(code).toBe(1);
+    expect(stderr).toContain('the kept token of sim-0001 was revoked or has expired');
+    expect(stderr).toContain('devices rm sim-0001');
+    expect(api.made).toEqual([]);
+  });
+
+  it('asks only the hub that its devices connect to', async () => {
+    const hub = await startKindHub();
+    const api = await startApi();
+    pretendHub(hub, api.url);
+    giveTokens('sim-0001');
+    const other = await startKindHub();
+    const { code } = await sim(['--url', other.url, '--devices', '1', '--rate', '20', '--for', '300ms']);
+    expect([code, api.made]).toEqual([0, []]);
   });
 
   it('replays the real day with its own times and values', async () => {
@@ -418,6 +463,7 @@ describe('npm run sim', () => {
     const { code, stderr } = await sim(['--url', hub.url, '--devices', '1', '--for', '1h']);
     expect(code).toBe(1);
     expect(stderr).toContain('sim-0001 was told to stay away: revoked');
+    expect(stderr).toContain('devices rotate ID');
   });
 
   it.each([

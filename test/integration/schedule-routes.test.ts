@@ -124,7 +124,7 @@ describe('on the command line', () => {
       /save +0 3 \* \* \* Europe\/Berlin +set-interval +floor=1 +never/,
     );
     expect((await run('schedule', 'run', 'save')).stdout).toMatch(/^[\w-]+\n$/);
-    expect((await run('schedule', 'show', 'save')).stdout).toContain('sent by hand');
+    expect((await run('schedule', 'show', 'save')).stdout).toMatch(/^run .* ran by hand {2}\S+: 0 of 2 succeeded$/m);
     expect((await run('schedule', 'pause', 'save')).stderr).toContain('paused');
     expect((await run('schedule', 'ls')).stdout).toContain('paused');
     expect((await run('schedule', 'resume', 'save')).stderr).toContain('running again');
@@ -136,7 +136,7 @@ describe('on the command line', () => {
     const { stdout } = await run('schedule', 'add', 's', '@daily', 'identify', '--device', 'a', '--json');
     expect(JSON.parse(stdout)).toMatchObject({ device: 'a', cron: '@daily', timeZone: 'UTC' });
     expect(await run('schedule', 'add', 's', '@daily', 'identify')).toMatchObject({ code: 2 });
-    expect(await run('schedule', 'add', 't', '* *', 'identify', '--all')).toMatchObject({ code: 1 });
+    expect(await run('schedule', 'add', 't', '* *', 'identify', '--all')).toMatchObject({ code: 2 });
     expect(await run('schedule', 'add', 't', '@daily', 'identify', 'x', '--all')).toMatchObject({ code: 2 });
   });
 
@@ -145,10 +145,12 @@ describe('on the command line', () => {
     const { id, total } = JSON.parse(stdout);
     expect(total).toBe(2);
     expect((await run('groups', 'ls')).stdout).toContain(`${id}`);
-    expect((await run('groups', 'show', id)).stdout).toMatch(/queued +2/);
-    expect((await run('groups', 'cancel', id)).stderr).toContain('2 of 2 devices get nothing');
+    expect((await run('groups', 'show', id)).stdout).toMatch(/queued +2\n\nDEVICE +STATE +WHY\n/);
+    expect((await run('groups', 'cancel', id)).stderr).toContain('is cancelled: 2 of 2 devices get nothing');
+    expect((await run('groups', 'cancel', id)).stderr).toContain('was cancelled already: 2 of 2');
+    expect(await run('groups', 'show', id, '--wait', '1m')).toMatchObject({ code: 4 });
     const late = await run('groups', 'send', 'identify', '--tag', 'floor=1', '--wait', '100ms');
-    expect(late).toMatchObject({ code: 1, stderr: 'It is not finished yet.\n' });
+    expect(late).toMatchObject({ code: 8, stderr: expect.stringContaining('It is not finished yet') });
   });
 
   it('hub jobs', async () => {

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CommandError } from '../../device-sim/answers.ts';
 import type { Closed, ConnectionEvents } from '../../device-sim/connection.ts';
-import { type Answered, Device, type DeviceOptions } from '../../device-sim/device.ts';
+import { Device, type DeviceOptions } from '../../device-sim/device.ts';
+import type { Answered } from '../../device-sim/sending.ts';
 import type { Downlink, Uplink, Welcome } from '../../schemas/types.gen.ts';
 
 /** One connection, seen from the hub. */

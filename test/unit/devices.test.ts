@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
 import type { Backplane } from '../../hub/backplane/backplane.ts';
+import { whyLeave } from '../../hub/devices/device-tokens.ts';
 import { createDevices, type Device, type DeviceRow, type Devices } from '../../hub/devices/devices.ts';
-import { createOperators, includesRole, ROLES } from '../../hub/operators/operators.ts';
+import { createToken } from '../../hub/devices/token.ts';
+import { createOperators, includesRole, type OperatorRow, ROLES } from '../../hub/operators/operators.ts';
 
 const NOW = 1_760_000_000_000;
 let backplane: Backplane;
@@ -121,6 +123,31 @@ describe('changing devices', () => {
     ]);
   });
 
+  it('tells those who must close a socket what happened', async () => {
+    const why: unknown[] = [];
+    let keyId = '';
+    await devices.add('a');
+    devices.onChange((_, device, isRevoked) => why.push(whyLeave(device, keyId, isRevoked)?.detail));
+    const inUse = () => {
+      keyId = devices.get('a')!.tokens[0]!.keyId;
+    };
+    inUse();
+    await devices.rotate('a', { overlapMs: 0 });
+    inUse();
+    await devices.rotate('a');
+    await devices.revokeToken('a', keyId);
+    inUse();
+    await devices.setEnabled('a', false);
+    await devices.remove('a');
+    expect(why).toEqual([
+      'its token gave way to the next one',
+      undefined,
+      'an operator revoked its token',
+      'an operator disabled the device',
+      'an operator removed the device',
+    ]);
+  });
+
   it('loses neither of two changes at the same moment', async () => {
     await devices.add('a');
     await Promise.all([
@@ -214,7 +241,7 @@ describe('operators', () => {
   it('get a new token instead of the old one', async () => {
     const operators = createOperators(backplane.table('operators'));
     const { token } = await operators.add('ada', 'viewer');
-    const next = await operators.replaceToken('ada');
+    const { token: next } = await operators.replaceToken('ada');
     expect(operators.authenticate(token, NOW)).toMatchObject({ code: 'unauthorized' });
     expect(operators.authenticate(next, NOW)).toMatchObject({ name: 'ada' });
   });
@@ -294,6 +321,18 @@ describe('rotating the token of a device', () => {
     expect(ids('b')).toHaveLength(1);
   });
 
+  it('makes one that holds as long as the one before, also when that was dropped or revoked', async () => {
+    await devices.add('a', { expiresAt: NOW + 1_000 });
+    expect(await devices.rotate('a')).toMatchObject({ expiresAt: NOW + 1_000 });
+    await devices.revokeTokens('a');
+    expect(await devices.rotate('a')).toMatchObject({ expiresAt: NOW + 1_000 });
+    expect(await devices.rotate('a', { expiresAt: NOW + 50 })).toMatchObject({ expiresAt: NOW + 50 });
+    expect(await devices.rotate('a')).toMatchObject({ expiresAt: NOW + 50 });
+    expect(await devices.rotate('a', { expiresAt: null })).not.toHaveProperty('expiresAt');
+    expect(await devices.rotate('a')).not.toHaveProperty('expiresAt');
+    expect(devices.get('a')).not.toHaveProperty('tokenLifeMs');
+  });
+
   it('replaces a next one that was never used', async () => {
     await devices.add('a');
     const [first] = ids('a');
@@ -317,17 +356,61 @@ describe('rotating the token of a device', () => {
 });
 
 describe('operators that expire', () => {
-  it('are refused, lose their token, and do not count as the last admin', async () => {
+  it('are refused in plain words, and do not count as the last admin', async () => {
     let at = NOW;
     const operators = createOperators(backplane.table('expiring'), { now: () => at });
     const { token } = await operators.add('ada', 'admin', NOW + 10);
     await operators.add('root', 'admin');
     expect(operators.authenticate(token, NOW + 9)).toMatchObject({ name: 'ada', expiresAt: NOW + 10 });
     at = NOW + 10;
-    expect(operators.authenticate(token, at)).toMatchObject({ code: 'unauthorized' });
+    expect(operators.authenticate(token, at)).toEqual({
+      code: 'unauthorized',
+      detail: 'This token expired at 2025-10-09T08:53:20.010Z; an admin can make another one.',
+    });
     await expect(operators.remove('root')).rejects.toMatchObject({ code: 'last-admin' });
-    expect(await operators.forgetExpired(at)).toBe(1);
     await operators.remove('ada');
     expect(operators.list().map(({ name }) => name)).toEqual(['root']);
+  });
+
+  it('get a token that holds as long as the one before, from now, unless somebody says otherwise', async () => {
+    let at = NOW;
+    const operators = createOperators(backplane.table('expiring'), { now: () => at });
+    await operators.add('ada', 'viewer', NOW + 1_000);
+    at = NOW + 5_000;
+    const expiries = [];
+    for (const expiresAt of [undefined, at + 10, null, undefined])
+      expiries.push((await operators.replaceToken('ada', expiresAt)).operator.expiresAt);
+    expect(expiries).toEqual([at + 1_000, at + 10, undefined, undefined]);
+  });
+});
+
+describe('a token that opens nothing', () => {
+  it('is told apart from a mistyped one and from one for another door, at both doors', async () => {
+    const operators = createOperators(backplane.table('operators'), { now: () => NOW });
+    const { token: ofOperator } = await operators.add('ada', 'viewer');
+    const { token: ofDevice } = await devices.add('a');
+    const said = (token: string) => [operators.authenticate(token, NOW), devices.authenticate(token, NOW)];
+    const details = (token: string) => said(token).map((answer) => ('detail' in answer ? answer.detail : 'opens'));
+    expect(details(ofDevice)).toEqual([expect.stringContaining('a token of a device (thd_…)'), 'opens']);
+    expect(details(ofOperator)).toEqual(['opens', expect.stringContaining('a token of an operator (tho_…)')]);
+    expect(details(ofDevice.slice(0, -1))).toEqual(Array(2).fill(expect.stringContaining('cut off or mistyped')));
+    expect(details(createToken('device', NOW).token)[1]).toContain('not known here');
+  });
+
+  it('says expired only to who has the secret: a key id alone tells nothing', async () => {
+    const table = backplane.table<OperatorRow>('operators');
+    const operators = createOperators(table, { now: () => NOW });
+    const { token } = await operators.add('ada', 'viewer', NOW + 1);
+    const { token: ofDevice } = await devices.add('a', { expiresAt: NOW + 1 });
+    expect(operators.authenticate(token, NOW + 1)).toMatchObject({
+      detail: expect.stringMatching(/^This token expired/),
+    });
+    expect(devices.authenticate(ofDevice, NOW + 1)).toMatchObject({
+      detail: expect.stringMatching(/^This token expired/),
+    });
+    // Another secret of the same key id: to the hub it is as if this token were the guess.
+    const { value } = table.get('ada')!;
+    await table.set('ada', { ...value, tokens: [{ ...value.tokens[0]!, sha256: '0'.repeat(64) }] });
+    expect(operators.authenticate(token, NOW + 1)).toMatchObject({ detail: expect.stringContaining('not known here') });
   });
 });

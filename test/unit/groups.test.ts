@@ -233,6 +233,41 @@ describe('a group', () => {
     },
   );
 
+  it('goes on when the database did not take its cancel, though it had nothing under way in that moment', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    connect('a', 'b', 'c', 'd');
+    const { id } = await send({ parallel: 1 });
+    await settled();
+    const set = vi.spyOn(groupRows, 'set').mockRejectedValueOnce(new Unavailable('full'));
+    const refused = expect(groups.cancel(id, 'operator:otto')).rejects.toBeInstanceOf(Unavailable);
+    await answer(true, 'a');
+    await refused;
+    set.mockRestore();
+    for (const device of ['b', 'c', 'd']) {
+      await settled();
+      await answer(true, device);
+    }
+    await settled();
+    expect(groups.get(id)).toMatchObject({ finished: true, pending: 0, counts: { succeeded: 4 } });
+    expect(groups.get(id)).not.toHaveProperty('stopped');
+  });
+
+  it.each([0, 1, 2, 3, 4])(
+    'has nothing that waits once its cancel is durable, asked for %i turns after its start',
+    async (turns) => {
+      const many = Array.from({ length: 450 }, (_, index) => `many-${index}`);
+      await Promise.all(many.map((id) => devices.add(id)));
+      const { id } = await send({ selector: { devices: many } });
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await groups.cancel(id, 'operator:otto');
+      const made = commands.list({ group: id, limit: 1_000 }).commands;
+      expect(made.filter(({ state }) => state !== 'cancelled')).toEqual([]);
+      await settled();
+      expect(commands.list({ group: id, limit: 1_000 }).commands).toEqual(made);
+      expect(groups.get(id)).toMatchObject({ finished: true, pending: 450 - made.length });
+    },
+  );
+
   it('asked for twice with one id is one group', async () => {
     const [one, other] = await Promise.all([send({ id: 'twice' }), send({ id: 'twice' })]);
     expect(one.id).toBe(other.id);

@@ -1,0 +1,41 @@
+/** The whole table of routes: what the server carries, the OpenAPI document describes and the tests walk. */
+import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
+import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
+import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
+import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
+import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
+import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
+import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
+import type { Route } from './route.ts';
+import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
+import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
+
+/** What all routes together need. */
+export interface RouteDeps
+  extends ContractRouteDeps,
+    DeviceRouteDeps,
+    CommandRouteDeps,
+    GroupRouteDeps,
+    ScheduleRouteDeps,
+    TelemetryRouteDeps,
+    AuditRouteDeps,
+    TokenRouteDeps,
+    OperatorRouteDeps,
+    HubRouteDeps {}
+
+/** Every route there is, each with the role it needs. */
+export function routesOf(deps: RouteDeps): Route[] {
+  return [
+    ...hubRoutes(deps),
+    ...contractRoutes(deps),
+    ...deviceRoutes(deps),
+    ...tokenRoutes(deps),
+    ...commandRoutes(deps),
+    ...groupRoutes(deps),
+    ...scheduleRoutes(deps),
+    ...telemetryRoutes(deps),
+    ...operatorRoutes(deps),
+    ...auditRoutes(deps),
+  ];
+}

@@ -1,0 +1,101 @@
+/** The verbs of readings: those in the store, those that come in, and those that were refused. */
+import { type Command, Option } from 'commander';
+import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './cli-session.ts';
+import * as show from './cli-tables.ts';
+import { backoffMs } from './kit/backoff.ts';
+import { UserError } from './kit/errors.ts';
+import type { QuarantinedReading } from './telemetry/quarantine.ts';
+
+/** The options of a query that are the API's own parameters. */
+const ASKED = new Set(['stream', 'from', 'to', 'fields', 'every', 'fn', 'order', 'limit']);
+
+/** Adds `hub query`, `hub tail` and `hub quarantine ls`. */
+export function registerReadings(program: Command, verb: AddVerb): void {
+  const query = verb(program, 'query <device> <stream>', 'Readings of a device from the store.', runQuery, [
+    'hub query meter-7 power --from -15m',
+    'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
+    'hub query meter-7 power --from 2026-07-01 --to 2026-07-02 --csv > july-1.csv',
+  ]);
+  query.option('--from <time>', 'first moment: RFC 3339, a date, Unix ms, or -1h', '-1h');
+  query.option('--to <time>', 'end, not included', 'now');
+  query.option('--fields <names>', 'with commas between; all without it');
+  query.option('--every <duration>', 'aggregate over windows, such as 5m');
+  query.option('--fn <name>', 'mean, min, max, last or count');
+  query.option('--order <order>', 'desc (newest first) or asc', 'desc');
+  query.option('--limit <rows>', 'at most so many rows', '100').option('--json', 'as JSON');
+  query.addOption(new Option('--csv', 'as CSV').conflicts('json'));
+  verb(program, 'tail [device]', 'Readings as they become durable; Ctrl-C ends it.', runTail, [
+    'hub tail',
+    'hub tail meter-7 --stream power --json | jq .power',
+  ])
+    .option('--stream <name>', 'only this stream')
+    .option('--json', 'one JSON object a line');
+  const quarantine = program.command('quarantine').description('Readings that were refused.');
+  verb(quarantine, 'ls', 'The newest refused readings, with reasons.', listQuarantine, ['hub quarantine ls --device a'])
+    .option('--device <device>', 'only of this device')
+    .option('--limit <rows>', 'at most so many', '100')
+    .option('--json', 'as JSON');
+}
+
+async function runQuery({ client, options, color, print, hint }: Session, device = '', stream = '') {
+  const asked = Object.entries({ ...options, stream }).filter(
+    ([name, value]) => ASKED.has(name) && value !== undefined,
+  );
+  const parameters = new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)]));
+  const path = `${pathOf`/v1/devices/${device}/telemetry`}?${parameters}`;
+  if (options.csv) {
+    print((await client.text(path, 'text/csv')).trimEnd());
+    return;
+  }
+  const answer = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
+  if (options.json) print(JSON.stringify(answer, undefined, 2));
+  else if (answer.rows.length === 0)
+    hint(`No readings of ${device} in ${stream} between ${options.from} and ${options.to}.`);
+  else print(show.rowTable(answer.rows, color));
+}
+
+async function runTail(session: Session, device?: string) {
+  const { options, stopped, hint } = session;
+  const filter = { ...(device !== undefined && { device }), ...(options.stream && { stream: String(options.stream) }) };
+  const path = `/v1/live?${new URLSearchParams(filter)}`;
+  let { client } = session;
+  let heard = false;
+  for (let attempt = 0; !stopped.aborted; attempt += 1) {
+    try {
+      for await (const event of client.events(path)) {
+        attempt = 0;
+        heard = true;
+        printEvent(event, session);
+      }
+      hint('The hub ended the stream. Connecting again.');
+    } catch (error) {
+      if (stopped.aborted) return;
+      const unreachable = error instanceof UserError && error.exitCode === EXIT.unreachable;
+      // What the hub refuses now it refuses again; and a first attempt that finds nobody shall say so.
+      if (!unreachable || (attempt === 0 && !heard)) throw error;
+      hint(`${error.message} Connecting again.`);
+    }
+    await pause(100 + backoffMs(attempt, 500, 10_000), stopped);
+    client = await session.reconnect().catch(() => client);
+  }
+}
+
+function printEvent({ event, data }: ServerEvent, { options, color, print, hint }: Session) {
+  if (event === 'merged') hint(`${JSON.parse(data).count} readings were left out: this terminal is slow.`);
+  if (event !== 'reading') return;
+  if (options.json) {
+    print(data);
+    return;
+  }
+  const { device, stream, ...reading } = JSON.parse(data);
+  print(`${color.cyan(device)} ${color.dim(stream)} ${show.readingText(reading)}`);
+}
+
+async function listQuarantine({ client, options, color, print, hint }: Session) {
+  const { device, limit } = options;
+  const parameters = new URLSearchParams({ limit: String(limit), ...(device && { device: String(device) }) });
+  const { readings } = await client.json<{ readings: QuarantinedReading[] }>('GET', `/v1/quarantine?${parameters}`);
+  if (options.json) print(JSON.stringify(readings, undefined, 2));
+  else if (readings.length === 0) hint('Nothing was refused.');
+  else print(show.quarantineTable(readings, color));
+}
