@@ -1,6 +1,7 @@
 /** Leads each sink along the journal at its own pace: read, write, move the cursor; none holds up another. */
 import { backoffMs } from '../kit/backoff.ts';
 import { Unavailable } from '../kit/errors.ts';
+import { pause } from '../kit/pause.ts';
 import type { Journal, Offset } from './journal.ts';
 import type { Frame } from './reading.ts';
 import type { Refused, Sink } from './store.ts';
@@ -114,15 +115,7 @@ class Course {
 
   /** Ends early when draining begins, to try once more at once, and when everything stops. */
   async sleep(ms: number): Promise<void> {
-    const { signal } = this.isDraining ? this.#stopping : this.#draining;
-    if (signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => resolve();
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener('abort', wake);
-    await promise;
-    clearTimeout(timer);
-    signal.removeEventListener('abort', wake);
+    await pause(ms, (this.isDraining ? this.#stopping : this.#draining).signal);
   }
 }
 
