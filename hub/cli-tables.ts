@@ -96,6 +96,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
     ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
     ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
+    ...careRows(status, color),
   ];
   const sinks = status.sinks.map((sink) => [
     sink.name,
@@ -106,6 +107,20 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     sink.lastError ?? '',
   ]);
   return `${sheet(rows, color)}\n\n${table(['SINK', 'STATE', 'WRITTEN', 'REFUSED', 'LAG', 'LAST ERROR'], sinks, color)}`;
+}
+
+/** What the store lost and got back; with a store that forgets nothing there is no row. */
+function careRows({ store }: HubStatus, color: Colors): [string, Cell][] {
+  if (!store) return [];
+  const { restarts, replayed, leftFrames, tells } = store.replay;
+  const { compared, missing, restored, upTo } = store.comparison;
+  const restartText = tells === false ? 'unknown' : restarts;
+  const replay =
+    leftFrames > 0 ? color.yellow(`replay of ${leftFrames} frames under way`) : `${replayed} written again`;
+  const lost = missing > restored ? color.red(`${missing - restored} values lost`) : `${restored} values restored`;
+  return [
+    ['store', `${restartText} restarts, ${replay}, ${lost}${compared > 0 ? `, compared up to ${time(upTo)}` : ''}`],
+  ];
 }
 
 /** Rows of telemetry; columns are the fields that occur. */

@@ -5,6 +5,7 @@ import { whyExpired, whyLeave } from './devices/device-tokens.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
+import { type Care, openCare } from './hub-care.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
@@ -18,6 +19,8 @@ export interface Road {
   live: Live;
   metrics: Metrics;
   reporter: StatusReporter;
+  /** Absent when the store needs none. */
+  care: Care | undefined;
 }
 
 const TOKEN_WATCH_MS = 250;
@@ -30,8 +33,9 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
   const live = createLive();
   const counts = createGatewayCounts();
   const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
-  const reporter = openReporter(start, storage, records, sinks, counts);
-  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
+  const care = openCare(start, storage);
+  const reporter = openReporter(start, storage, records, sinks, counts, care);
+  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
     limits: config.limits,
@@ -65,7 +69,7 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
   stack.push('token watch', async () => clearInterval(tokenWatch));
   onReadings(storage, records, live, leaveExpired);
   onChanges(start, storage, records, sessions, live);
-  return { sessions, live, metrics, reporter };
+  return { sessions, live, metrics, reporter, care };
 }
 
 function openSinks(
@@ -91,6 +95,7 @@ function openReporter(
   { audit, devices, presence }: Records,
   sinks: Sinks,
   counts: GatewayCounts,
+  care: Care | undefined,
 ): StatusReporter {
   readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
   readiness.add(() => audit.status().failing && 'the audit log cannot be written; the log says why');
@@ -102,6 +107,7 @@ function openReporter(
     journal,
     sinks,
     quarantine,
+    ...(care && { store: care.status }),
     audit,
     notReady: readiness.reasons,
   });
@@ -115,6 +121,7 @@ function openMetrics(
   reporter: StatusReporter,
   counts: GatewayCounts,
   sessions: () => number,
+  care: Care | undefined,
 ): Metrics {
   return createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
@@ -130,6 +137,7 @@ function openMetrics(
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
+    ...(care && { store: care.status }),
   });
 }
 

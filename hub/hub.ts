@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
 import { openApi, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
-import { openRoad } from './hub-road.ts';
+import { openRoad, type Road } from './hub-road.ts';
 import { openStorage, type Storage } from './hub-storage.ts';
 import { type Job, type Jobs, startJobs } from './jobs.cron.ts';
 import { Unavailable, UserError } from './kit/errors.ts';
@@ -51,7 +51,7 @@ async function build(start: HubStart): Promise<Hub> {
   const storage = await openStorage(start);
   const records = await openRecords(start, storage.catalog.commands);
   const road = openRoad(start, storage, records);
-  const jobs = openJobs(start, storage, records);
+  const jobs = openJobs(start, storage, records, road);
   const api = await openApi(start, storage, records, road, jobs);
   const gateway = await openGateway(start, records, road);
   readiness.set(true);
@@ -65,8 +65,9 @@ async function build(start: HubStart): Promise<Hub> {
   };
 }
 
-function openJobs({ log, stack }: HubStart, storage: Storage, records: Records): Jobs {
-  const jobs = startJobs(timetable(storage, records), (job, error) => log.error({ job, err: error }, 'a job failed'));
+function openJobs({ log, stack }: HubStart, storage: Storage, records: Records, { care }: Road): Jobs {
+  const table = [...timetable(storage, records), ...(care?.jobs ?? [])];
+  const jobs = startJobs(table, (job, error) => log.error({ job, err: error }, 'a job failed'));
   stack.push('jobs', () => jobs.close());
   return jobs;
 }

@@ -1,5 +1,5 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
-import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { HubStatus, SinkStatus, StoreCare } from './api/status.ts';
 import type { Audit } from './audit/audit.ts';
 import type { PresenceState } from './devices/presence.ts';
 import type { GatewayCounts } from './gateway/road.ts';
@@ -16,6 +16,8 @@ export interface StatusDeps {
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
+  /** Absent when the store forgets nothing. */
+  store?(): StoreCare;
   audit: Pick<Audit, 'status'>;
   /** Why the hub is not ready; empty when it is. */
   notReady(): string[];
@@ -77,6 +79,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         journal: journal.status(now),
         sinks: sinks(),
         quarantine: await deps.quarantine.count(),
+        ...(deps.store && { store: deps.store() }),
         audit: deps.audit.status(),
       };
     },

@@ -1,6 +1,8 @@
 /** What the hub says of itself, in the words of the people who run it. */
 import type { AuditStatus } from '../audit/audit.ts';
+import type { ComparisonStatus } from '../telemetry/comparison.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
+import type { ReplayStatus } from '../telemetry/replay.ts';
 import type { SinkState } from '../telemetry/sinks.ts';
 
 /** How one sink follows the journal. */
@@ -14,6 +16,12 @@ export interface SinkStatus {
   lagFrames: number;
   lagMs: number;
   lastError?: string;
+}
+
+/** What became of what a store in a server had taken. */
+export interface StoreCare {
+  replay: ReplayStatus;
+  comparison: ComparisonStatus;
 }
 
 export interface HubStatus {
@@ -37,5 +45,7 @@ export interface HubStatus {
   sinks: SinkStatus[];
   /** Refused readings that are kept, and those that had to make room. */
   quarantine: { readings: number; dropped: number };
+  /** Only with a store that may forget in a restart what it took: InfluxDB. */
+  store?: StoreCare;
   audit: AuditStatus;
 }

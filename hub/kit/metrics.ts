@@ -14,7 +14,19 @@ export interface MetricSources {
   journal(): { bytes: number; limitBytes: number };
   /** Commands by the state they reached, and how many are queued now. */
   commands(): { reached: Readonly<Record<string, number>>; queued: number };
-  sinks(): readonly { name: string; written: number; refused: number; lagFrames: number; lagMs: number }[];
+  sinks(): readonly {
+    name: string;
+    state: string;
+    written: number;
+    refused: number;
+    lagFrames: number;
+    lagMs: number;
+  }[];
+  /** Absent when the store forgets nothing in a restart. */
+  store?(): {
+    replay: { restarts: number; replayed: number; leftFrames: number };
+    comparison: { missing: number; restored: number; surplus: number };
+  };
 }
 
 export interface Metrics {
@@ -39,6 +51,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   addCounters(registry, sources);
   addGauges(registry, sources);
+  addSinkGauges(registry, sources);
+  if (sources.store) addStoreMetrics(registry, sources.store);
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
     text: () => registry.metrics(),
@@ -80,7 +94,7 @@ function addCounters(registry: Registry, { readings, frames, sinks, commands }: 
   }
 }
 
-function addGauges(registry: Registry, { sessions, devices, journal, sinks, commands }: MetricSources) {
+function addGauges(registry: Registry, { sessions, devices, journal, commands }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
     { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
@@ -106,11 +120,24 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
       for (const [state, count] of Object.entries(devices())) this.set({ state }, count);
     },
   });
-  const lags = [
-    { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', value: 'lagFrames', per: 1 },
-    { name: 'hub_sink_lag_seconds', help: 'How long the oldest unread frame has waited.', value: 'lagMs', per: 1_000 },
-  ] as const;
-  for (const { name, help, value, per } of lags) {
+}
+
+function addSinkGauges(registry: Registry, { sinks }: MetricSources) {
+  type Sink = ReturnType<typeof sinks>[number];
+  const gauges = [
+    { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', read: (sink: Sink) => sink.lagFrames },
+    {
+      name: 'hub_sink_lag_seconds',
+      help: 'How long the oldest unread frame has waited.',
+      read: (sink: Sink) => sink.lagMs / 1_000,
+    },
+    {
+      name: 'hub_sink_stalled',
+      help: '1 while a sink takes nothing until somebody acts.',
+      read: (sink: Sink) => (sink.state === 'stalled' ? 1 : 0),
+    },
+  ];
+  for (const { name, help, read } of gauges) {
     new Gauge({
       name,
       help,
@@ -118,8 +145,57 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
       registers: [registry],
       collect() {
         this.reset();
-        for (const sink of sinks()) this.set({ sink: sink.name }, sink[value] / per);
+        for (const sink of sinks()) this.set({ sink: sink.name }, read(sink));
       },
     });
   }
+}
+
+function addStoreMetrics(registry: Registry, store: NonNullable<MetricSources['store']>) {
+  const counters = [
+    {
+      name: 'hub_store_restarts_total',
+      help: 'Restarts of the store that the hub noticed.',
+      read: () => store().replay.restarts,
+    },
+    {
+      name: 'hub_store_replayed_total',
+      help: 'Readings that were written again after a restart of the store.',
+      read: () => store().replay.replayed,
+    },
+    {
+      name: 'hub_store_missing_total',
+      help: 'Values that the store had acknowledged and lacked.',
+      read: () => store().comparison.missing,
+    },
+    {
+      name: 'hub_store_restored_total',
+      help: 'Missing values that were written again.',
+      read: () => store().comparison.restored,
+    },
+    {
+      name: 'hub_store_surplus_total',
+      help: 'Values that the store has and the journal does not have.',
+      read: () => store().comparison.surplus,
+    },
+  ];
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  }
+  new Gauge({
+    name: 'hub_store_replay_left_frames',
+    help: 'Frames that a replay has still to read; 0 when none is under way.',
+    registers: [registry],
+    collect() {
+      this.set(store().replay.leftFrames);
+    },
+  });
 }

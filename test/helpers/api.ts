@@ -128,7 +128,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     devices: () => presence.counts(devices.size),
     journal: () => JOURNAL,
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
-    sinks: () => [{ name: 'store', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+    sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
   });
   const state = {
     ready: true,

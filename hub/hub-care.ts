@@ -1,0 +1,45 @@
+/** Builds who looks after what a store in a server has taken: the replay after its restart, and the comparison. */
+import type { StoreCare } from './api/status.ts';
+import type { HubStart } from './hub.ts';
+import type { Storage } from './hub-storage.ts';
+import type { Job } from './jobs.cron.ts';
+import { type Comparison, createComparison } from './telemetry/comparison.ts';
+import { nodeFiles } from './telemetry/files.node.ts';
+import { createReplay, type Replay } from './telemetry/replay.ts';
+import { createReplayMemory } from './telemetry/replay-memory.ts';
+
+export interface Care {
+  replay: Replay;
+  status(): StoreCare;
+  /** What is to be done by the clock. */
+  jobs: Job[];
+}
+
+const HOUR_MS = 3_600_000;
+const SETTLE_MS = 120_000;
+
+/** Undefined for a store that forgets nothing in a restart. */
+export function openCare({ config, dataDir, log, stack }: HubStart, storage: Storage): Care | undefined {
+  const { journal, store, quarantine } = storage;
+  if (!store.incarnation || !store.countByMinute) return undefined;
+  const onRefused = quarantine.add;
+  const replay = createReplay(
+    { journal, store, memory: createReplayMemory(nodeFiles, dataDir), onRefused, log },
+    { batchReadings: config.store.batchReadings, windowMs: config.journal.replayHours * HOUR_MS },
+  );
+  stack.push('replay', () => replay.close());
+  const isReplaying = () => replay.status().leftFrames > 0;
+  const comparison = createComparison(
+    { journal, store, onRefused, isReplaying, log },
+    { clockAheadMs: config.limits.clockAheadMs, settleMs: SETTLE_MS },
+  );
+  const status = () => ({ replay: replay.status(), comparison: comparison.status() });
+  return { replay, status, jobs: jobsOf(replay, comparison) };
+}
+
+function jobsOf(replay: Replay, comparison: Comparison): Job[] {
+  return [
+    { name: 'look for a restarted store', at: '*/5 * * * * *', run: () => replay.look() },
+    { name: 'compare journal and store', at: '*/10 * * * *', run: () => comparison.run() },
+  ];
+}
