@@ -60,7 +60,11 @@ export function createReader(files: Files, segments: Segments): Reader {
     if (!file) return;
     const known = marks.get(batch.next);
     const start = known?.path === segment.path ? known.at : segment.dataAt;
-    const onDamage = (from: number, to: number) => segments.report(segment, file, from, to);
+    let isEndDamaged = false;
+    const onDamage = (from: number, to: number) => {
+      isEndDamaged = to === bytes;
+      return segments.report(segment, file, from, to);
+    };
     let weight = 0;
     try {
       for await (const block of scanBlocks(file, start, bytes, onDamage)) {
@@ -68,6 +72,10 @@ export function createReader(files: Files, segments: Segments): Reader {
         weight += take(block, segment, batch, maxReadings - weight);
         // Behind the last offset of a segment may lie what is left of a write that failed.
         if (weight >= maxReadings || batch.next >= limit) return;
+      }
+      if (batch.next < limit && !isEndDamaged) {
+        const what = `frames ${batch.next} to ${limit - 1} are missing: the file ends before them`;
+        await segments.report(segment, file, bytes, bytes, what);
       }
       batch.next = limit;
     } finally {
