@@ -65,7 +65,7 @@ class StoreComparison implements Comparison {
   readonly #settleMs: number;
   readonly #clockAheadMs: number;
   readonly #now: () => number;
-  /** How far the journal was at a time; the oldest is before the window that is next. */
+  /** What was committed before a time; the oldest is before the window that is next. */
   readonly #marks: { at: number; next: Offset }[] = [];
   readonly #status: ComparisonStatus;
 
@@ -76,7 +76,7 @@ class StoreComparison implements Comparison {
     this.#now = now;
     const start = now();
     this.#marks.push({ at: start, next: deps.journal.status(start).next });
-    deps.journal.onCommit((_, next) => this.#mark(next));
+    deps.journal.onCommit((frames, next) => this.#mark(next - frames.length));
     // What is dated earlier may have arrived before this process began to mark.
     const upTo = minuteOf(start + clockAheadMs) + MINUTE_MS;
     this.#status = { upTo, compared: 0, missing: 0, restored: 0, surplus: 0 };
