@@ -24,6 +24,8 @@ const limits = {
   readingsPerFrame: 1_000,
   window: 256,
   readingsPerSecond: 1e9,
+  framesPerSecond: 1e9,
+  bytesPerSecond: 1e12,
   backlogBytes: 262_144,
 };
 const ingest = createIngest({ ...limits, streams: catalog.streams, clockAheadMs: 300_000, retentionMs: 0 });

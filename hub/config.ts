@@ -1,8 +1,8 @@
 /** The configuration: YAML, environment and secret files become one checked, frozen `Config`, or a list of mistakes. */
-import { isIP } from 'node:net';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
+import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
 import { UserError } from './kit/errors.ts';
 
 export type { Config };
@@ -150,11 +150,6 @@ function parseValue(text: string, type: string): unknown {
   return text;
 }
 
-interface Mistake {
-  path: string;
-  message: string;
-}
-
 /** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
 function crossCheck(
   config: Config,
@@ -166,22 +161,6 @@ function crossCheck(
     ...(isSound('api') ? checkApi(config.api) : []),
     ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
   ];
-}
-
-function checkGateway({ tls, host }: Config['gateway']): Mistake[] {
-  const mistakes: Mistake[] = [];
-  if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    mistakes.push({ path: '/gateway/tls', message: 'needs both certFile and keyFile, or neither' });
-  }
-  if (!tls.enabled && !isLoopback(host)) {
-    mistakes.push({ path: '/gateway/tls/enabled', message: `may be false only on a loopback address, not on ${host}` });
-  }
-  return mistakes;
-}
-
-function checkApi({ host }: Config['api']): Mistake[] {
-  if (isLoopback(host)) return [];
-  return [{ path: '/api/host', message: `must be a loopback address, because the API has no TLS; it is ${host}` }];
 }
 
 /** The address is not repeated in the message: it may hold a password. */
@@ -206,11 +185,6 @@ function readSecrets(store: Config['store'], readFile: ConfigSource['readFile'])
     }
   }
   return mistakes;
-}
-
-/** Whether an address can be reached from this machine only. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
 function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: string[]) => string): string {

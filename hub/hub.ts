@@ -1,7 +1,7 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
 import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
-import { openApi, openGateway } from './hub-doors.ts';
+import { openApi, openCertificates, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
 import { openRoad, type Road } from './hub-road.ts';
 import { openStorage, type Storage } from './hub-storage.ts';
@@ -29,6 +29,10 @@ export interface HubStart extends HubOptions {
 
 export interface Hub {
   urls: { api: string; gateway: string };
+  /** The certificate that operators see, when the API speaks TLS. PEM text. */
+  apiCertificate?: string;
+  /** Reads the certificates again; those that cannot be used are logged and change nothing. */
+  reload(): Promise<void>;
   /** Drains: takes nothing new, finishes what it has, says goodbye to the devices. Idempotent. */
   stop(): Promise<void>;
 }
@@ -52,12 +56,17 @@ async function build(start: HubStart): Promise<Hub> {
   const records = await openRecords(start, storage.catalog.commands);
   const road = openRoad(start, storage, records);
   const jobs = openJobs(start, storage, records, road);
-  const api = await openApi(start, storage, records, road, jobs);
-  const gateway = await openGateway(start, records, road);
+  const certificates = await openCertificates(start);
+  const api = await openApi(start, storage, records, road, jobs, certificates.api);
+  const gateway = await openGateway(start, records, road, certificates.gateway);
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {
     urls: { api, gateway },
+    ...(certificates.api && { apiCertificate: certificates.api.current.cert }),
+    async reload() {
+      for (const keeper of new Set(Object.values(certificates))) await keeper.reload();
+    },
     stop() {
       stopped ??= unwind(start);
       return stopped;

@@ -108,7 +108,8 @@ async function run(config: Config, dataDir: string): Promise<void> {
   });
   const hub = await startHub(config, { dataDir, log, version: VERSION });
   const addressFile = join(dataDir, 'hub.json');
-  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...hub.urls })}\n`, { mode: 0o600 });
+  const { urls, apiCertificate } = hub;
+  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...urls, apiCertificate })}\n`, { mode: 0o600 });
   log.info({ ...hub.urls, data: dataDir }, 'the hub is ready');
   let stopping = false;
   const stop = async (signal: string) => {
@@ -126,6 +127,9 @@ async function run(config: Config, dataDir: string): Promise<void> {
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop(signal));
+  // On a terminal it means that the terminal is gone; elsewhere an operator asks for the certificates to be read again.
+  const isAttended = process.stdin.isTTY === true;
+  process.on('SIGHUP', (signal) => void (isAttended ? stop(signal) : hub.reload()));
 }
 
 try {

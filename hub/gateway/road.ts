@@ -4,13 +4,13 @@ import type { Commands } from '../commands/commands.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { NotTaken } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
+import type { Rates } from './rate.ts';
 import type { Sequence } from './sequence.ts';
 
-export interface SessionLimits {
+export interface SessionLimits extends Rates {
   frameBytes: number;
   readingsPerFrame: number;
   window: number;
-  readingsPerSecond: number;
   backlogBytes: number;
 }
 

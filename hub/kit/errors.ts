@@ -8,6 +8,7 @@ export const REFUSALS = {
   // at the upgrade
   'token-missing': { status: 401, close: 0, retry: false, title: 'No token was sent.' },
   'token-invalid': { status: 401, close: 4502, retry: false, title: 'The token is unknown, expired or revoked.' },
+  'certificate-invalid': { status: 401, close: 4502, retry: false, title: 'The client certificate opens no device.' },
   'token-in-query': { status: 400, close: 0, retry: false, title: 'A token in the query string would stay in logs.' },
   'device-disabled': { status: 403, close: 4503, retry: false, title: 'The device is disabled.' },
   origin: { status: 403, close: 0, retry: false, title: 'This Origin is not allowed.' },
@@ -69,11 +70,14 @@ export interface Refusal {
 export class RefusedError extends Error implements Refusal {
   readonly code: RefusalCode;
   readonly detail: string;
-  constructor(code: RefusalCode, detail: string) {
+  /** When it makes sense to try again; undefined when that is not known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(code: RefusalCode, detail: string, retryAfterMs?: number) {
     super(detail);
     this.name = 'RefusedError';
     this.code = code;
     this.detail = detail;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

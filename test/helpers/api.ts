@@ -157,7 +157,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
     ...overrides,
   };
-  const api = await createApi(deps, { host: '127.0.0.1', port: 0 });
+  const api = await createApi(deps, { host: '127.0.0.1', port: 0, failedAttemptsPerMinute: 1_000 });
   await writeFile(join(dataDir, 'hub.json'), JSON.stringify({ pid: process.pid, api: api.url, gateway: '' }));
   const tokens = {
     viewer: (await operators.add('vera', 'viewer')).token,

@@ -20,7 +20,7 @@ describe('admission', () => {
       {
         authenticate: (token) => (token === 'good' ? { id: 'd1' } : { code: 'token-invalid', detail: 'no such token' }),
       },
-      { maxConnections: 10, origins: ['https://ok.example'], failedAttemptsPerMinute: 3 },
+      { maxConnections: 10, origins: ['https://ok.example'], failedAttemptsPerMinute: 3, admissionsPerSecond: 10 },
     );
 
   it('lets a device in by its token alone, in the header or as a subprotocol', () => {

@@ -10,7 +10,15 @@ import { loadCatalog, loadUplinkChecks } from '../../schemas/index.ts';
 const NOW = 1_760_000_000_000;
 const { streams } = loadCatalog();
 const checks = loadUplinkChecks();
-const limits = { frameBytes: 131_072, readingsPerFrame: 1000, window: 4, readingsPerSecond: 100, backlogBytes: 65_536 };
+const limits = {
+  frameBytes: 131_072,
+  readingsPerFrame: 1000,
+  window: 4,
+  readingsPerSecond: 100,
+  framesPerSecond: 100,
+  bytesPerSecond: 10_000,
+  backlogBytes: 65_536,
+};
 
 /** A connection that remembers what it was given. */
 class Wire implements Connection {
