@@ -24,7 +24,7 @@ export type Verdict =
 const MISSING = /database not found|retention policy not found|bucket .*not found/i;
 const REFUSED = /partial write|field type conflict|unable to parse|points beyond retention/i;
 /** A request that did not arrive whole: measured with cut and damaged bodies. It says nothing about the readings. */
-const GARBLED = /^(unexpected EOF|gzip: |flate: |http: |.*i\/o timeout)/i;
+const GARBLED = /^(400 Bad Request|unexpected EOF|gzip: |flate: |http: |.*i\/o timeout)/i;
 /** The hub's own request is not what the server expects; halving it would condemn every reading. */
 const MISUSED = /^(database is required|invalid precision|invalid consistency level)/i;
 const MAX_MESSAGE = 500;
@@ -40,7 +40,7 @@ export function classify({ status, body, retryAfter }: HttpAnswer, now: number):
   if (status === 404 || (!isRefused && MISSING.test(body))) return { kind: 'stall', message, missing: true };
   if (status === 413) return { kind: 'halve', message };
   if (status === 500 && isRefused) return { kind: 'halve', message };
-  if (status === 400 && !isRefused && GARBLED.test(message)) return { kind: 'retry', message };
+  if (status === 400 && !isRefused && GARBLED.test(words ?? body)) return { kind: 'retry', message };
   if (status === 400 && MISUSED.test(message)) return { kind: 'stall', message, missing: false };
   // A proxy, or a TLS port spoken to in plain text, answers 400 as well; its opinion condemns no reading.
   if (status === 400 || status === 422) return words ? { kind: 'halve', message } : stall(status);

@@ -39,6 +39,7 @@ describe('an answer of InfluxDB', () => {
     ['a 400 of something else', 400, 'Client sent an HTTP request to an HTTPS server.', { kind: 'stall' }],
     ['a body that was cut on its way', 400, error('unexpected EOF'), { kind: 'retry' }],
     ['a body that is no gzip any more', 400, error('gzip: invalid header'), { kind: 'retry' }],
+    ['a request without a whole head', 400, '400 Bad Request', { kind: 'retry' }],
     ['a damaged body', 400, error('gzip: invalid checksum'), { kind: 'retry' }],
     ['a request without what InfluxDB needs', 400, error('database is required'), { kind: 'stall', missing: false }],
     [
