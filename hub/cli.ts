@@ -8,6 +8,7 @@ import { registerAudit } from './cli-audit.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerDevices } from './cli-devices.ts';
 import { registerGroups } from './cli-groups.ts';
+import { registerJournal } from './cli-journal.file.ts';
 import { RequestMistake } from './cli-mistakes.ts';
 import { registerOperators } from './cli-operators.ts';
 import { registerReadings } from './cli-readings.ts';
@@ -29,6 +30,7 @@ export function registerCli(program: Command): void {
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
   const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
   for (const register of [...parts, registerStatus, registerOperators, registerAudit]) register(program, verb);
+  registerJournal(program);
   registerCompletion(program, verb);
   registerHelp(program);
 }

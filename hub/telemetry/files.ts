@@ -71,15 +71,20 @@ export async function readFully(file: OpenFile, into: Uint8Array, at: number): P
   return done;
 }
 
-/** The whole of a small file, or undefined when there is none. */
-export async function readFile(files: Files, path: string): Promise<Buffer | undefined> {
-  let file: OpenFile;
+/** Opens a file for reading; undefined when there is none. */
+export async function openIfThere(files: Files, path: string): Promise<OpenFile | undefined> {
   try {
-    file = await files.open(path, 'read');
+    return await files.open(path, 'read');
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The whole of a small file, or undefined when there is none. */
+export async function readFile(files: Files, path: string): Promise<Buffer | undefined> {
+  const file = await openIfThere(files, path);
+  if (!file) return undefined;
   try {
     const bytes = Buffer.alloc(await file.size());
     return bytes.subarray(0, await readFully(file, bytes, 0));

@@ -1,6 +1,8 @@
 /** One random life of a journal on a disk that fails, forgets and lies, held at every check against a simple model. */
 import assert from 'node:assert/strict';
 import type { Journal, JournalStatus, Offset } from '../../hub/telemetry/journal.ts';
+import { checkJournal } from '../../hub/telemetry/journal-check.ts';
+import { repairJournal } from '../../hub/telemetry/journal-repair.ts';
 import type { Frame, FrameOwner } from '../../hub/telemetry/reading.ts';
 import { CrashDisk, type Fault } from './crash-fs.ts';
 import { T0 } from './frames.ts';
@@ -11,6 +13,7 @@ import { seededRandom } from './random.ts';
 const SEGMENT_BYTES = 2_000;
 const SMALL_LIMIT_BYTES = 30_000;
 const FAULTS: Fault[] = ['EIO', 'ENOSPC', 'short'];
+const SILENT = { info() {}, warn() {}, error() {} };
 const SINKS = ['store', 'bridge'];
 
 /** A connection of a device that numbers its frames from where the hub says, and knows what it was promised. */
@@ -50,6 +53,7 @@ export interface LifeCounts {
   powerLosses: number;
   faults: number;
   damages: number;
+  repairs: number;
   lostToDamage: number;
 }
 
@@ -58,7 +62,7 @@ export class Life {
   readonly random: () => number;
   readonly counts: LifeCounts = {
     ...{ steps: 0, frames: 0, acked: 0, notTaken: 0, restarts: 0 },
-    ...{ powerLosses: 0, faults: 0, damages: 0, lostToDamage: 0 },
+    ...{ powerLosses: 0, faults: 0, damages: 0, repairs: 0, lostToDamage: 0 },
   };
   journal!: Journal;
 
@@ -293,6 +297,24 @@ export class Life {
       });
       this.#isHeldSpoilt = true;
     }
+    if (this.chance(0.5)) await this.#repair();
+  }
+
+  /** An operator repairs the journal, which may be killed, too; then nothing of what is left is broken. */
+  async #repair(): Promise<void> {
+    this.disk.capacityBytes = Number.POSITIVE_INFINITY;
+    const files = this.disk.mount();
+    if (this.chance(0.3)) this.disk.crashAtCall = Math.ceil(this.random() * 100);
+    const repair = await Promise.race([repairJournal(files, DIR, SILENT, this.now()), this.disk.crashed]);
+    this.disk.crashAtCall = Number.POSITIVE_INFINITY;
+    if (!repair) return this.disk.powerLoss(this.random);
+    this.counts.repairs++;
+    const { findings } = await checkJournal(this.disk.mount(), DIR, this.now());
+    assert.deepEqual(
+      findings.filter(({ bytes, file }) => bytes > 0 || file === 'cursors.json'),
+      [],
+      'nothing is broken after a repair',
+    );
   }
 
   #damageCursors(): void {
