@@ -195,6 +195,16 @@ function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: stri
 
 const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'the file';
 
+/** Every secret that the configuration holds, with the user name beside it, for `hideSecrets`. */
+export function secretsOf(config: Config): { user?: string; secret: string }[] {
+  return OPTIONS.filter(({ schema }) => schema['x-secret']).flatMap(({ path }) => {
+    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, config as unknown as Tree);
+    const secret = section[path.at(-1)!];
+    if (typeof secret !== 'string') return [];
+    return [typeof section.username === 'string' ? { user: section.username, secret } : { secret }];
+  });
+}
+
 /** A copy of the configuration in which secrets are masked, for people and logs. */
 export function redacted(config: Config): Config {
   const copy = structuredClone(config) as unknown as Tree;

@@ -20,10 +20,7 @@ import { keepAdminToken } from './operators/admin-token.file.ts';
 const SHARES = { acks: 0.3, goodbyes: 0.1 };
 
 /** What each door shows; the same for both when operators see the devices' certificate. */
-export interface Certificates {
-  gateway?: CertificateKeeper;
-  api?: CertificateKeeper;
-}
+export type Certificates = Partial<Record<'gateway' | 'api', CertificateKeeper>>;
 
 /** Throws `UserError` for a certificate that cannot be used. */
 export async function openCertificates(start: HubStart): Promise<Certificates> {
@@ -103,11 +100,12 @@ function apiTls({ api }: Config, { current: { cert, key } }: CertificateKeeper) 
 export async function openGateway(
   start: HubStart,
   records: Records,
-  { sessions }: Road,
-  certificate: CertificateKeeper | undefined,
+  { sessions, metrics }: Road,
+  certificates: Certificates,
 ): Promise<string> {
   const { config, log, stack, readiness } = start;
   const { limits, gateway } = config;
+  const certificate = certificates.gateway;
   const { port, drainMs, tls: _, trustedProxies, ...where } = gateway;
   const admission = openAdmission(config, records);
   const options = {
@@ -117,6 +115,10 @@ export async function openGateway(
   };
   const door = await listening('gateway.port', port, () => createListener({ admission, sessions, log }, options));
   certificate?.onChange(door.useCertificate);
+  metrics.watchDoors({
+    knocks: () => door.knocks,
+    certificates: () => Object.fromEntries(Object.entries(certificates).map(([door, kept]) => [door, kept.expiresAt])),
+  });
   stack.push('gateway', async () => {
     readiness.set(false);
     admission.drain();

@@ -58,7 +58,7 @@ async function build(start: HubStart): Promise<Hub> {
   const jobs = openJobs(start, storage, records, road);
   const certificates = await openCertificates(start);
   const api = await openApi(start, storage, records, road, jobs, certificates.api);
-  const gateway = await openGateway(start, records, road, certificates.gateway);
+  const gateway = await openGateway(start, records, road, certificates);
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {

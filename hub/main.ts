@@ -6,9 +6,9 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
-import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted } from './config.ts';
+import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted, secretsOf } from './config.ts';
 import { UserError } from './kit/errors.ts';
-import { redact } from './kit/redact.ts';
+import { hideSecrets, redact } from './kit/redact.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
@@ -101,6 +101,7 @@ function readConfig(flags: ConfigFlags): { config: Config; file: string | undefi
 async function run(config: Config, dataDir: string): Promise<void> {
   // Only here: the verbs that ask a running hub shall not wait for the parts of one to be loaded.
   const [{ startHub }, { createLog }] = await Promise.all([import('./hub.ts'), import('./kit/log.ts')]);
+  hideSecrets(secretsOf(config));
   const log = createLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');

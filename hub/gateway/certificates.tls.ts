@@ -1,5 +1,5 @@
 /** Keeps a certificate that is renewed while the hub runs: reads its files again when they change, and takes only what is good. */
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureVersion } from 'node:tls';
 import { UserError } from '../kit/errors.ts';
@@ -125,15 +125,21 @@ async function read(files: CertificateFiles, minVersion: SecureVersion): Promise
     const tls: TlsMaterial = { cert, key, minVersion };
     if (clientCaFile !== undefined) tls.ca = await readFile(clientCaFile, 'utf8');
     if (clientCrlFile !== undefined) tls.crl = await readFile(clientCrlFile, 'utf8');
-    createSecureContext({ ...tls });
-    expiryOf(cert);
-    if (tls.ca !== undefined) expiryOf(tls.ca);
+    check(tls);
     return tls;
   } catch (error) {
     const clients = clientCaFile === undefined ? '' : ` and the client certificates' ${clientCaFile}`;
     const message = (error as Error).message;
     throw new UserError(`The certificate ${certFile} with the key ${keyFile}${clients} cannot be used: ${message}`);
   }
+}
+
+/** Throws when something is wrong. An empty text would count as an option that was not given, so each is looked at. */
+function check({ cert, key, ca, crl, minVersion }: TlsMaterial): void {
+  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw new Error('they do not belong together');
+  if (ca !== undefined) new X509Certificate(ca);
+  if (crl !== undefined && !crl.includes('-----BEGIN X509 CRL-----')) throw new Error('clientCrlFile is no PEM list');
+  createSecureContext({ cert, key, minVersion, ...(ca && { ca }), ...(crl && { crl }) });
 }
 
 function expiryOf(cert: string): number {

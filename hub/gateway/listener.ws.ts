@@ -224,9 +224,11 @@ async function listen(server: Server, { host, port, socketPath, tls }: ListenerO
   // A socket file that a killed hub left behind: the lock of the data folder has told that no other hub is there.
   if (socketPath !== undefined && lstatSync(socketPath, { throwIfNoEntry: false })?.isSocket()) rmSync(socketPath);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) =>
+      reject(socketPath === undefined ? error : new UserError(`gateway.socketPath: cannot listen: ${error.message}`)),
+    );
     server.listen(socketPath === undefined ? { host, port } : { path: socketPath }, () => {
-      server.off('error', reject);
+      server.removeAllListeners('error');
       resolve();
     });
   });

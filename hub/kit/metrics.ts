@@ -11,7 +11,7 @@ export interface MetricSources {
   sessions(): number;
   /** Known devices by their presence. */
   devices(): Record<string, number>;
-  journal(): { bytes: number; limitBytes: number };
+  journal(): { bytes: number; limitBytes: number; space: { roomBytes: number; alarm: number } };
   /** Commands by the state they reached, and how many are queued now. */
   commands(): { reached: Readonly<Record<string, number>>; queued: number };
   sinks(): readonly {
@@ -29,9 +29,18 @@ export interface MetricSources {
   };
 }
 
+export interface DoorSources {
+  /** Connections at the device door since the start, by what became of them. */
+  knocks(): Readonly<Record<string, number>>;
+  /** When the certificate of each door ends, Unix milliseconds. */
+  certificates(): Readonly<Record<string, number>>;
+}
+
 export interface Metrics {
   /** A group was committed, so long after its oldest frame arrived. */
   observeAckLatency(seconds: number): void;
+  /** Adds what is known only when the doors are open. */
+  watchDoors(doors: DoorSources): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -55,6 +64,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   if (sources.store) addStoreMetrics(registry, sources.store);
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
+    watchDoors: (doors) => addDoorMetrics(registry, doors),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
@@ -94,12 +104,44 @@ function addCounters(registry: Registry, { readings, frames, sinks, commands }: 
   }
 }
 
+function addDoorMetrics(registry: Registry, { knocks, certificates }: DoorSources) {
+  new Counter({
+    name: 'hub_knocks_total',
+    help: 'Connections at the device door by what became of them.',
+    labelNames: ['outcome'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(knocks())) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'hub_certificate_end_seconds',
+    help: 'When the certificate of a door ends, Unix time.',
+    labelNames: ['door'],
+    registers: [registry],
+    collect() {
+      for (const [door, endMs] of Object.entries(certificates())) this.set({ door }, endMs / 1_000);
+    },
+  });
+}
+
 function addGauges(registry: Registry, { sessions, devices, journal, commands }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
     { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
     { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
     { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
+    {
+      name: 'hub_journal_room_bytes',
+      help: 'What the journal may still grow, by its limit and its disk.',
+      read: () => journal().space.roomBytes,
+    },
+    {
+      name: 'hub_journal_alarm_percent',
+      help: 'The alarm of the journal that stands: 0, 70, 85 or 95.',
+      read: () => journal().space.alarm,
+    },
   ];
   for (const { name, help, read } of plain) {
     new Gauge({
