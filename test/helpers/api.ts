@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
+import { type ApiDeps, type ApiOptions, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
@@ -25,6 +25,7 @@ import { loadCatalog } from '../../schemas/index.ts';
 const JOURNAL: HubStatus['journal'] = {
   bytes: 2_048,
   limitBytes: 1_073_741_824,
+  space: { roomBytes: 1_073_739_776, endsBy: 'limit', usedPercent: 0, alarm: 0, diskFreeBytes: 2 ** 36 },
   segments: 1,
   first: 0,
   next: 10,
@@ -83,7 +84,7 @@ function fakeStore() {
 }
 
 /** Everything a test of the API needs; `dataDir` holds hub.json and admin.token, as a running hub's does. */
-export async function startApi(overrides: Partial<ApiDeps> = {}) {
+export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partial<ApiOptions> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'hub-api-'));
   const backplane = openBackplane(join(dataDir, 'hub.db'));
   const devices = createDevices(backplane.table('devices'), { seen: backplane.table('devices.seen') });
@@ -157,7 +158,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
     ...overrides,
   };
-  const api = await createApi(deps, { host: '127.0.0.1', port: 0, failedAttemptsPerMinute: 1_000 });
+  const api = await createApi(deps, { host: '127.0.0.1', port: 0, failedAttemptsPerMinute: 1_000, ...options });
   await writeFile(join(dataDir, 'hub.json'), JSON.stringify({ pid: process.pid, api: api.url, gateway: '' }));
   const tokens = {
     viewer: (await operators.add('vera', 'viewer')).token,

@@ -207,6 +207,23 @@ describe('a session', () => {
     expect(say(telemetry(2), NOW + 10)).toEqual([]);
   });
 
+  it('counts frames and bytes as well as readings', () => {
+    const long = { index: 'x'.repeat(60_000) };
+    expect(say({ ...telemetry(1), note: long })).toEqual([]);
+    expect(say({ ...telemetry(2), note: long })).toMatchObject([
+      { type: 'flow', reason: 'rate', from: 2, retryAfterMs: expect.any(Number) },
+    ]);
+  });
+
+  it('sends a device away that sends the same frame again and again, faster than it may', () => {
+    say(telemetry(1, {}));
+    ledger.commit();
+    for (let again = 0; again < 1_000; again++) say(telemetry(1, {}));
+    expect(wire.closed).toBe(undefined);
+    for (let again = 0; again < 100; again++) say(telemetry(1, {}));
+    expect(wire.closed).toBe(4003);
+  });
+
   it('says disk when the journal is full', () => {
     ledger.refusal = 'full';
     expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1 }]);
