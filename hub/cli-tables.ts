@@ -86,7 +86,6 @@ export function sessionTable(sessions: SessionRecord[], now: number, color: Colo
 
 export function statusSheet(status: HubStatus, color: Colors): string {
   const { devices, readings, frames, journal, quarantine } = status;
-  const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
   const rows: [string, Cell][] = [
     ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
     ['state', status.ready ? color.green('ready') : color.red(`not ready: ${status.reasons.join('; ')}`)],
@@ -94,7 +93,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected`],
     ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
-    ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
+    ['journal', journalText(journal, color)],
     ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
     ...careRows(status, color),
   ];
@@ -121,6 +120,18 @@ function careRows({ store }: HubStatus, color: Colors): [string, Cell][] {
   return [
     ['store', `${restartText} restarts, ${replay}, ${lost}${compared > 0 ? `, compared up to ${time(upTo)}` : ''}`],
   ];
+}
+
+/** `2 MiB of 4 GiB`, and what is wrong with it. */
+function journalText({ space, failing, damage, ...journal }: HubStatus['journal'], color: Colors): string {
+  const troubles = [];
+  if (failing) troubles.push('cannot be written');
+  if (space.alarm > 0) troubles.push(`room for ${bytes(space.roomBytes)} more, by its ${space.endsBy}`);
+  if (damage.length > 0) troubles.push(`damaged in ${damage.length} places, see hub journal check`);
+  const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
+  if (troubles.length === 0) return filled;
+  const paint = failing || space.alarm === 95 ? color.red : color.yellow;
+  return paint([filled, ...troubles].join('; '));
 }
 
 /** Rows of telemetry; columns are the fields that occur. */

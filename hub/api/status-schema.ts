@@ -43,6 +43,20 @@ export const STATUS: Schema = {
         ...object({
           bytes: COUNT,
           limitBytes: COUNT,
+          space: {
+            ...object(
+              {
+                roomBytes: COUNT,
+                endsBy: { type: 'string', enum: ['limit', 'disk'] },
+                usedPercent: { type: 'number', examples: [12.5] },
+                alarm: { type: 'integer', enum: [0, 70, 85, 95] },
+                diskFreeBytes: COUNT,
+              },
+              ['diskFreeBytes'],
+            ),
+            description:
+              'What the journal may still grow, to its limit or as the disk allows, and the alarm that stands.',
+          },
           segments: COUNT,
           first: COUNT,
           next: COUNT,

@@ -25,6 +25,8 @@ export interface Files {
   unlink(path: string): Promise<void>;
   /** Resolves when names made, changed and removed in this folder are on the disk. */
   syncDirectory(path: string): Promise<void>;
+  /** Room on the disk of a folder: what this user may still write. */
+  space(path: string): Promise<{ freeBytes: number }>;
   /** The process that asks. */
   readonly pid: number;
   /** When a process began, as a word that no later process with the same pid shares; undefined: there is none. */

@@ -6,13 +6,15 @@ import type { Journal, JournalBatch, JournalStatus, NotTaken, Offset } from './j
 import { type Cursors, loadCursors } from './journal-cursors.ts';
 import { hold } from './journal-format.ts';
 import { takeLock } from './journal-lock.ts';
+import { tellOwners } from './journal-owners.ts';
 import { createReader, type Reader } from './journal-reader.ts';
 import { type Recovered, recover } from './journal-recovery.ts';
 import { createRetention, type Retention } from './journal-retention.ts';
 import type { JournalLog } from './journal-segments.ts';
+import { createSpaceWatch, type SpaceWatch } from './journal-space.ts';
 import { JournalTail } from './journal-tail.ts';
 import { createWriter, type Writer } from './journal-writer.ts';
-import type { Frame, FrameOwner } from './reading.ts';
+import type { Frame } from './reading.ts';
 
 export interface JournalOptions {
   dir: string;
@@ -48,7 +50,9 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const recovered = await recover(files, dir, log, now());
     const { cursors, isDamaged } = await loadCursors(files, dir);
     if (isDamaged) await recovered.segments.reportFile('cursors.json', 'the cursors are damaged: sinks read all again');
-    return new FileJournal({ ...options, files, log, now }, recovered, cursors, unlock);
+    const journal = new FileJournal({ ...options, files, log, now }, recovered, cursors, unlock);
+    await journal.look();
+    return journal;
   } catch (error) {
     await unlock().catch(() => {});
     throw error;
@@ -68,6 +72,7 @@ class FileJournal implements Journal {
   readonly #reader: Reader;
   readonly #writer: Writer;
   readonly #retention: Retention;
+  readonly #space: SpaceWatch;
   readonly #listeners: ((frames: readonly Frame[], next: Offset) => void)[] = [];
   /** The sinks that asked for their cursor in this run. */
   readonly #active = new Set<string>();
@@ -95,6 +100,7 @@ class FileJournal implements Journal {
     this.#bytes = segments.bytes();
     this.#tail = new JournalTail(options.memoryReadings);
     this.#reader = createReader(files, segments);
+    this.#space = createSpaceWatch({ files, folder: options.dir, limitBytes, bytes: () => this.#bytes, log });
     this.#retention = createRetention({ segments, cursors, limitBytes, replayMs, active: this.#active, log });
     this.#writer = createWriter({
       ...{ segments, held, last, segmentBytes, lingerMs, log, now },
@@ -104,6 +110,11 @@ class FileJournal implements Journal {
       onRefused: (frames) => tellOwners(frames, Math.min, (owner, seq) => owner.refused(seq)),
       makeRoom: () => this.#dropDelivered(1),
     });
+  }
+
+  /** Finds out how much room there is. Never rejects. */
+  look(): Promise<void> {
+    return this.#space.look();
   }
 
   append(frame: Frame, asSent?: string): NotTaken | undefined {
@@ -174,6 +185,7 @@ class FileJournal implements Journal {
       first,
       next,
       cursors,
+      space: this.#space.status(),
       failing,
       damage: damages,
     };
@@ -185,6 +197,7 @@ class FileJournal implements Journal {
   }
 
   async #close(): Promise<void> {
+    this.#space.close();
     await this.#writer.close();
     clearTimeout(this.#saveTimer);
     this.#saveTimer = undefined;
@@ -238,17 +251,4 @@ class FileJournal implements Journal {
       this.#bytes = this.#segments.bytes();
     }
   }
-}
-
-/** Tells each owner once about its numbered frames, by the one number that `pick` chooses among theirs. */
-function tellOwners(
-  frames: readonly Frame[],
-  pick: (a: number, b: number) => number,
-  tell: (owner: FrameOwner, seq: number) => void,
-): void {
-  const chosen = new Map<FrameOwner, number>();
-  for (const { owner, seq } of frames) {
-    if (owner && seq > 0) chosen.set(owner, pick(chosen.get(owner) ?? seq, seq));
-  }
-  for (const [owner, seq] of chosen) tell(owner, seq);
 }

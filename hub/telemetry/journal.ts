@@ -1,4 +1,5 @@
 /** Port: the durable log between the gateway and the sinks. What it has acknowledged survives a crash. */
+import type { JournalSpace } from './journal-space.ts';
 import type { Frame } from './reading.ts';
 
 /** A position in the journal: the number of frames before it since the journal began. Never reused. */
@@ -28,6 +29,8 @@ export interface JournalStatus {
   next: Offset;
   /** Offsets of each sink's cursor, and how long its oldest unread frame has waited (0 when it has read all). */
   cursors: Record<string, { offset: Offset; lagFrames: number; lagMs: number }>;
+  /** What it may still grow, and the alarm that stands. */
+  space: JournalSpace;
   /** True when the last write failed and no frame can be taken now. */
   failing: boolean;
   /** Damage found so far, at start and while reading: file, byte offset and what was wrong. */

@@ -100,6 +100,7 @@ export class CrashDisk {
       pid,
       startOf: async (asked) => (asked === pid && power.isOn ? 'alive' : undefined),
       makeDirectory: async () => {},
+      space: async () => ({ freeBytes: Math.max(0, this.capacityBytes - this.bytesUsed()) }),
       list: async (folder) => this.paths().flatMap((path) => (folderOf(path) === folder ? [nameOf(path)] : [])),
       open: (path, mode) => call('open', path, () => this.#open(power, path, mode)),
       rename: (from, to) =>

@@ -26,7 +26,8 @@ export class MemoryJournal {
   status() {
     const cursor = { offset: this.cursor, lagFrames: this.frames.length - this.cursor, lagMs: this.lagMs };
     const sizes = { bytes: 0, limitBytes: 1, segments: 1, failing: false, damage: [] };
-    return { ...sizes, first: this.first, next: this.frames.length, cursors: { store: cursor } };
+    const space = { roomBytes: 1, endsBy: 'limit' as const, usedPercent: 0, alarm: 0 as const };
+    return { ...sizes, space, first: this.first, next: this.frames.length, cursors: { store: cursor } };
   }
 }
 
