@@ -7,6 +7,7 @@ import { type Comparison, createComparison } from './telemetry/comparison.ts';
 import { nodeFiles } from './telemetry/files.node.ts';
 import { createReplay, type Replay } from './telemetry/replay.ts';
 import { createReplayMemory } from './telemetry/replay-memory.ts';
+import type { Sinks } from './telemetry/sinks.ts';
 
 export interface Care {
   replay: Replay;
@@ -19,15 +20,17 @@ const HOUR_MS = 3_600_000;
 const SETTLE_MS = 120_000;
 
 /** Undefined for a store that forgets nothing in a restart. */
-export function openCare({ config, dataDir, log, stack }: HubStart, storage: Storage): Care | undefined {
+export function openCare({ config, dataDir, log, stack }: HubStart, storage: Storage, sinks: Sinks): Care | undefined {
   const { journal, store, quarantine } = storage;
   if (!store.incarnation || !store.countByMinute) return undefined;
   const onRefused = quarantine.add;
   const replay = createReplay(
-    { journal, store, memory: createReplayMemory(nodeFiles, dataDir), onRefused, log },
+    { journal, store, memory: createReplayMemory(nodeFiles, dataDir), onRestart: sinks.nudge, onRefused, log },
     { batchReadings: config.store.batchReadings, windowMs: config.journal.replayHours * HOUR_MS },
   );
   stack.push('replay', () => replay.close());
+  // At once, so that a server which dies young is known to be another one afterwards.
+  replay.look().catch((error) => log.error({ err: error }, 'the store could not be looked at; a job tries again'));
   const isReplaying = () => replay.status().leftFrames > 0;
   const comparison = createComparison(
     { journal, store, onRefused, isReplaying, log },

@@ -33,7 +33,7 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
   const live = createLive();
   const counts = createGatewayCounts();
   const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
-  const care = openCare(start, storage);
+  const care = openCare(start, storage, sinks);
   const reporter = openReporter(start, storage, records, sinks, counts, care);
   const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care);
   const { devices, presence, commands } = records;

@@ -27,6 +27,12 @@ const REFUSED = /partial write|field type conflict|unable to parse|points beyond
 const GARBLED = /^(400 Bad Request|unexpected EOF|gzip: |flate: |http: |.*i\/o timeout)/i;
 /** The hub's own request is not what the server expects; halving it would condemn every reading. */
 const MISUSED = /^(database is required|invalid precision|invalid consistency level)/i;
+/**
+ * Somebody must make room; measured: 1.x keeps the error of its log's writer until it is restarted, so that it takes
+ * nothing even when there is room again.
+ */
+const DISK_FULL = /no space left on device/i;
+const DISK_FULL_ADVICE = 'make room, then restart InfluxDB: 1.x takes nothing before';
 const MAX_MESSAGE = 500;
 const MAX_RETRY_AFTER_MS = 300_000;
 
@@ -44,6 +50,8 @@ export function classify({ status, body, retryAfter }: HttpAnswer, now: number):
   if (status === 400 && MISUSED.test(message)) return { kind: 'stall', message, missing: false };
   // A proxy, or a TLS port spoken to in plain text, answers 400 as well; its opinion condemns no reading.
   if (status === 400 || status === 422) return words ? { kind: 'halve', message } : stall(status);
+  if (status >= 500 && DISK_FULL.test(body))
+    return { kind: 'stall', message: `${message} (${DISK_FULL_ADVICE})`, missing: false };
   if (status === 408) return { kind: 'retry', message };
   if (status === 429 || status === 503) return { kind: 'retry', message, ...retryAfterOf(retryAfter, now) };
   if (status >= 500) return { kind: 'retry', message };

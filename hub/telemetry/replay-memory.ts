@@ -1,6 +1,7 @@
-/** Remembers over a restart of the hub which run of the store it knew, and how far a replay has come. */
+/** What a replay is about: which frames it writes again, and what it remembers over a restart of the hub. */
 import { type Files, placeFile, readFile } from './files.ts';
-import type { Offset } from './journal.ts';
+import type { JournalBatch, Offset } from './journal.ts';
+import type { Frame } from './reading.ts';
 
 /** A replay under way: what was read from the journal before `at` is written again. */
 export interface ReplayRun {
@@ -54,4 +55,14 @@ function parse(text: string): ReplayState {
 
 function isRun(run: ReplayRun | undefined): run is ReplayRun {
   return run !== undefined && [run.at, run.to, run.until, run.since, run.newestTs].every(Number.isFinite);
+}
+
+/** All readings within the window while the run is before its `to`, then those that may have been overwritten. */
+export function framesToWrite({ from, frames }: JournalBatch, run: ReplayRun): Frame[] {
+  const young = frames.filter(({ receivedAt, readings }) => receivedAt >= run.since && readings.length > 0);
+  if (from < run.to) return young;
+  return young.flatMap((frame) => {
+    const readings = frame.readings.filter(({ ts }) => ts <= run.newestTs);
+    return readings.length > 0 ? [{ ...frame, readings }] : [];
+  });
 }

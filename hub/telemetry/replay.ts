@@ -9,15 +9,17 @@
 import { backoffMs } from '../kit/backoff.ts';
 import { Unavailable } from '../kit/errors.ts';
 import { pause } from '../kit/pause.ts';
-import type { Journal, JournalBatch } from './journal.ts';
+import type { Journal } from './journal.ts';
 import type { Frame } from './reading.ts';
-import type { ReplayMemory, ReplayRun, ReplayState } from './replay-memory.ts';
+import { framesToWrite, type ReplayMemory, type ReplayRun, type ReplayState } from './replay-memory.ts';
 import type { Refused, TelemetryStore } from './store.ts';
 
 export interface ReplayDeps {
   journal: Pick<Journal, 'read' | 'status'>;
   store: Pick<TelemetryStore, 'name' | 'write' | 'incarnation'>;
   memory: ReplayMemory;
+  /** The store runs anew, and may take what it did not take before. */
+  onRestart?(): void;
   /** Keeps what the store refuses now, whatever it did before. */
   onRefused(refused: Refused[]): Promise<void>;
   log: Record<'error' | 'warn' | 'info', (fields: object, message: string) => void>;
@@ -75,6 +77,7 @@ class StoreReplay implements Replay {
   #restarts = 0;
   #replayed = 0;
   #savedAt = 0;
+  #looking: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
@@ -83,7 +86,14 @@ class StoreReplay implements Replay {
     this.#options = options;
   }
 
-  async look(): Promise<void> {
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     this.#state ??= await this.#deps.memory.load();
     const found = await this.#ask();
     if (this.#stopping.signal.aborted) return;
@@ -137,10 +147,11 @@ class StoreReplay implements Replay {
 
   async #restarted(): Promise<void> {
     this.#restarts++;
-    const { log, store } = this.#deps;
+    const { log, store, onRestart } = this.#deps;
     await this.begin();
     const frames = this.status().leftFrames;
     log.warn({ sink: store.name, frames }, 'the store was restarted: what it may have lost is written again');
+    onRestart?.();
   }
 
   /**
@@ -235,14 +246,4 @@ class StoreReplay implements Replay {
       .catch((error: unknown) => log.warn({ err: error }, 'the progress of the replay could not be saved'));
     return this.#saving;
   }
-}
-
-/** All readings within the window while the run is before its `to`, then those that may have been overwritten. */
-function framesToWrite({ from, frames }: JournalBatch, run: ReplayRun): Frame[] {
-  const young = frames.filter(({ receivedAt, readings }) => receivedAt >= run.since && readings.length > 0);
-  if (from < run.to) return young;
-  return young.flatMap((frame) => {
-    const readings = frame.readings.filter(({ ts }) => ts <= run.newestTs);
-    return readings.length > 0 ? [{ ...frame, readings }] : [];
-  });
 }

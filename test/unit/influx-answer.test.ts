@@ -48,7 +48,12 @@ describe('an answer of InfluxDB', () => {
       error(`unable to parse 'm note="database not found, gzip: unexpected EOF"': bad timestamp`),
       { kind: 'halve' },
     ],
-    ['a full disk', 500, error('engine: write WAL entry: write x: no space left on device'), { kind: 'retry' }],
+    [
+      'a full disk',
+      500,
+      error('engine: write WAL entry: write x: no space left on device'),
+      { kind: 'stall', missing: false },
+    ],
     ['out of memory', 500, error('engine: cache-max-memory-size exceeded'), { kind: 'retry' }],
     ['a time-out inside', 500, error('timeout'), { kind: 'retry' }],
     ['a gateway', 502, '<html>', { kind: 'retry', message: 'InfluxDB answered 502' }],
