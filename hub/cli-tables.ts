@@ -108,18 +108,18 @@ export function statusSheet(status: HubStatus, color: Colors): string {
   return `${sheet(rows, color)}\n\n${table(['SINK', 'STATE', 'WRITTEN', 'REFUSED', 'LAG', 'LAST ERROR'], sinks, color)}`;
 }
 
-/** What the store lost and got back; with a store that forgets nothing there is no row. */
+/** What the store lost and got back; nothing when there is nothing to say. */
 function careRows({ store }: HubStatus, color: Colors): [string, Cell][] {
-  if (!store) return [];
-  const { restarts, replayed, leftFrames, tells } = store.replay;
-  const { compared, missing, restored, upTo } = store.comparison;
-  const restartText = tells === false ? 'unknown' : restarts;
-  const replay =
-    leftFrames > 0 ? color.yellow(`replay of ${leftFrames} frames under way`) : `${replayed} written again`;
-  const lost = missing > restored ? color.red(`${missing - restored} values lost`) : `${restored} values restored`;
-  return [
-    ['store', `${restartText} restarts, ${replay}, ${lost}${compared > 0 ? `, compared up to ${time(upTo)}` : ''}`],
-  ];
+  const { replay, comparison } = store;
+  const texts = replay.leftFrames > 0 ? [color.yellow(`${replay.leftFrames} frames are to be written again`)] : [];
+  if (replay.replayed > 0) texts.push(`${replay.replayed} readings written again`);
+  if (replay.restarts > 0) texts.push(`restarted ${replay.restarts} times`);
+  if (replay.tells === false) texts.push(color.yellow('does not tell of its restarts'));
+  const { compared = 0, missing = 0, restored = 0, upTo = 0 } = comparison ?? {};
+  if (missing > restored) texts.push(color.red(`${missing - restored} values lost`));
+  if (restored > 0) texts.push(color.yellow(`${restored} values were missing and are restored`));
+  if (compared > 0) texts.push(`compared up to ${time(upTo)}`);
+  return texts.length > 0 ? [['store', texts.join(', ')]] : [];
 }
 
 /** `2 MiB of 4 GiB`, and what is wrong with it. */

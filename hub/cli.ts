@@ -15,6 +15,7 @@ import { registerReadings } from './cli-readings.ts';
 import { registerSchedules } from './cli-schedules.ts';
 import { EXIT, EXIT_CODES, type Verb, WAITING_EXIT_CODES } from './cli-session.ts';
 import { registerStatus } from './cli-status.ts';
+import { registerStore } from './cli-store.ts';
 import { registerCompletion } from './completion/completion.file.ts';
 import type { Role } from './operators/operators.ts';
 
@@ -29,7 +30,8 @@ export function registerCli(program: Command): void {
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
   const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
-  for (const register of [...parts, registerStatus, registerOperators, registerAudit]) register(program, verb);
+  for (const register of [...parts, registerStatus, registerStore, registerOperators, registerAudit])
+    register(program, verb);
   registerJournal(program);
   registerCompletion(program, verb);
   registerHelp(program);

@@ -19,10 +19,8 @@ export interface Care {
 const HOUR_MS = 3_600_000;
 const SETTLE_MS = 120_000;
 
-/** Undefined for a store that forgets nothing in a restart. */
-export function openCare({ config, dataDir, log, stack }: HubStart, storage: Storage, sinks: Sinks): Care | undefined {
+export function openCare({ config, dataDir, log, stack }: HubStart, storage: Storage, sinks: Sinks): Care {
   const { journal, store, quarantine } = storage;
-  if (!store.incarnation || !store.countByMinute) return undefined;
   const onRefused = quarantine.add;
   const replay = createReplay(
     { journal, store, memory: createReplayMemory(nodeFiles, dataDir), onRestart: sinks.nudge, onRefused, log },
@@ -30,16 +28,19 @@ export function openCare({ config, dataDir, log, stack }: HubStart, storage: Sto
   );
   stack.push('replay', () => replay.close());
   // At once, so that a server which dies young is known to be another one afterwards.
-  replay.look().catch((error) => log.error({ err: error }, 'the store could not be looked at; a job tries again'));
+  replay.look().catch((error) => log.error({ err: error }, 'the store could not be looked at'));
+  const { countByMinute } = store;
+  if (!countByMinute) return { replay, status: () => ({ replay: replay.status() }), jobs: [] };
   const isReplaying = () => replay.status().leftFrames > 0;
   const comparison = createComparison(
-    { journal, store, onRefused, isReplaying, log },
+    { journal, store: { ...store, countByMinute }, onRefused, isReplaying, log },
     { clockAheadMs: config.limits.clockAheadMs, settleMs: SETTLE_MS },
   );
   const status = () => ({ replay: replay.status(), comparison: comparison.status() });
   return { replay, status, jobs: jobsOf(replay, comparison) };
 }
 
+/** For a store that may forget in a restart what it took. */
 function jobsOf(replay: Replay, comparison: Comparison): Job[] {
   return [
     { name: 'look for a restarted store', at: '*/5 * * * * *', run: () => replay.look() },

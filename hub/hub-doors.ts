@@ -59,7 +59,7 @@ export async function openApi(
   { config, dataDir, readiness, log, version, stack }: HubStart,
   { catalog, store, quarantine }: Storage,
   records: Records,
-  { sessions, live, metrics, reporter }: Road,
+  { sessions, live, metrics, reporter, care }: Road,
   jobs: Jobs,
   certificate: CertificateKeeper | undefined,
 ): Promise<string> {
@@ -70,6 +70,7 @@ export async function openApi(
     keepOperatorToken: (name: string, token: string) => keepAdminToken(join(dataDir, 'admin.token'), name, token),
     catalog,
     store,
+    replay: care.replay,
     live,
     metrics,
     quarantine,

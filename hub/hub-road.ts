@@ -19,8 +19,7 @@ export interface Road {
   live: Live;
   metrics: Metrics;
   reporter: StatusReporter;
-  /** Absent when the store needs none. */
-  care: Care | undefined;
+  care: Care;
 }
 
 const TOKEN_WATCH_MS = 250;
@@ -95,7 +94,7 @@ function openReporter(
   { audit, devices, presence }: Records,
   sinks: Sinks,
   counts: GatewayCounts,
-  care: Care | undefined,
+  care: Care,
 ): StatusReporter {
   readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
   readiness.add(() => audit.status().failing && 'the audit log cannot be written; the log says why');
@@ -107,7 +106,7 @@ function openReporter(
     journal,
     sinks,
     quarantine,
-    ...(care && { store: care.status }),
+    store: care.status,
     audit,
     notReady: readiness.reasons,
   });
@@ -121,7 +120,7 @@ function openMetrics(
   reporter: StatusReporter,
   counts: GatewayCounts,
   sessions: () => number,
-  care: Care | undefined,
+  care: Care,
 ): Metrics {
   return createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
@@ -137,7 +136,7 @@ function openMetrics(
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
-    ...(care && { store: care.status }),
+    store: care.status,
   });
 }
 

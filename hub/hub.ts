@@ -75,7 +75,7 @@ async function build(start: HubStart): Promise<Hub> {
 }
 
 function openJobs({ log, stack }: HubStart, storage: Storage, records: Records, { care }: Road): Jobs {
-  const table = [...timetable(storage, records), ...(care?.jobs ?? [])];
+  const table = [...timetable(storage, records), ...care.jobs];
   const jobs = startJobs(table, (job, error) => log.error({ job, err: error }, 'a job failed'));
   stack.push('jobs', () => jobs.close());
   return jobs;

@@ -16,8 +16,7 @@ export interface StatusDeps {
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
   quarantine: Pick<Quarantine, 'count'>;
-  /** Absent when the store forgets nothing. */
-  store?(): StoreCare;
+  store(): StoreCare;
   audit: Pick<Audit, 'status'>;
   /** Why the hub is not ready; empty when it is. */
   notReady(): string[];
@@ -79,7 +78,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         journal: journal.status(now),
         sinks: sinks(),
         quarantine: await deps.quarantine.count(),
-        ...(deps.store && { store: deps.store() }),
+        store: deps.store(),
         audit: deps.audit.status(),
       };
     },

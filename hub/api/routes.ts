@@ -8,6 +8,7 @@ import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
 import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
 import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { type StoreRouteDeps, storeRoutes } from './store-routes.ts';
 import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
@@ -19,6 +20,7 @@ export interface RouteDeps
     GroupRouteDeps,
     ScheduleRouteDeps,
     TelemetryRouteDeps,
+    StoreRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
@@ -35,6 +37,7 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
+    ...storeRoutes(deps),
     ...operatorRoutes(deps),
     ...auditRoutes(deps),
   ];

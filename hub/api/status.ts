@@ -18,10 +18,11 @@ export interface SinkStatus {
   lastError?: string;
 }
 
-/** What became of what a store in a server had taken. */
+/** What became of what the store had taken. */
 export interface StoreCare {
   replay: ReplayStatus;
-  comparison: ComparisonStatus;
+  /** Only with a store that may forget in a restart what it took: InfluxDB. */
+  comparison?: ComparisonStatus;
 }
 
 export interface HubStatus {
@@ -45,7 +46,6 @@ export interface HubStatus {
   sinks: SinkStatus[];
   /** Refused readings that are kept, and those that had to make room. */
   quarantine: { readings: number; dropped: number };
-  /** Only with a store that may forget in a restart what it took: InfluxDB. */
-  store?: StoreCare;
+  store: StoreCare;
   audit: AuditStatus;
 }

@@ -22,10 +22,10 @@ export interface MetricSources {
     lagFrames: number;
     lagMs: number;
   }[];
-  /** Absent when the store forgets nothing in a restart. */
-  store?(): {
+  store(): {
     replay: { restarts: number; replayed: number; leftFrames: number };
-    comparison: { missing: number; restored: number; surplus: number };
+    /** Absent when the store forgets nothing in a restart. */
+    comparison?: { missing: number; restored: number; surplus: number };
   };
 }
 
@@ -61,7 +61,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   addCounters(registry, sources);
   addGauges(registry, sources);
   addSinkGauges(registry, sources);
-  if (sources.store) addStoreMetrics(registry, sources.store);
+  addStoreMetrics(registry, sources.store);
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
     watchDoors: (doors) => addDoorMetrics(registry, doors),
@@ -193,7 +193,7 @@ function addSinkGauges(registry: Registry, { sinks }: MetricSources) {
   }
 }
 
-function addStoreMetrics(registry: Registry, store: NonNullable<MetricSources['store']>) {
+function addStoreMetrics(registry: Registry, store: MetricSources['store']) {
   const counters = [
     {
       name: 'hub_store_restarts_total',
@@ -208,17 +208,17 @@ function addStoreMetrics(registry: Registry, store: NonNullable<MetricSources['s
     {
       name: 'hub_store_missing_total',
       help: 'Values that the store had acknowledged and lacked.',
-      read: () => store().comparison.missing,
+      read: () => store().comparison?.missing,
     },
     {
       name: 'hub_store_restored_total',
       help: 'Missing values that were written again.',
-      read: () => store().comparison.restored,
+      read: () => store().comparison?.restored,
     },
     {
       name: 'hub_store_surplus_total',
       help: 'Values that the store has and the journal does not have.',
-      read: () => store().comparison.surplus,
+      read: () => store().comparison?.surplus,
     },
   ];
   for (const { name, help, read } of counters) {
@@ -228,7 +228,7 @@ function addStoreMetrics(registry: Registry, store: NonNullable<MetricSources['s
       registers: [registry],
       collect() {
         this.reset();
-        this.inc(read());
+        this.inc(read() ?? 0);
       },
     });
   }

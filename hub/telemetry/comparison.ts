@@ -11,7 +11,7 @@ import { type Differences, differencesOf, type Gap, MINUTE_MS, minuteOf, Tally }
 
 export interface ComparisonDeps {
   journal: Pick<Journal, 'read' | 'status' | 'onCommit'>;
-  store: Pick<TelemetryStore, 'name' | 'write' | 'countByMinute'>;
+  store: Pick<TelemetryStore, 'name' | 'write'> & Required<Pick<TelemetryStore, 'countByMinute'>>;
   onRefused(refused: Refused[]): Promise<void>;
   /** While the store is being filled again there is nothing to compare. */
   isReplaying(): boolean;
@@ -154,7 +154,7 @@ class StoreComparison implements Comparison {
   async #differences(tally: Tally): Promise<Differences> {
     const all: Differences = { gaps: [], surplus: 0, compared: 0 };
     for (const stream of tally.streams()) {
-      const stored = await this.#deps.store.countByMinute!(stream, tally.from, tally.to);
+      const stored = await this.#deps.store.countByMinute(stream, tally.from, tally.to);
       const { gaps, surplus, compared } = differencesOf(stream, tally.countsOf(stream), stored);
       all.gaps.push(...gaps);
       all.surplus += surplus;

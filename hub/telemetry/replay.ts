@@ -35,7 +35,7 @@ export interface ReplayOptions {
 
 /** Since the hub started. */
 export interface ReplayStatus {
-  /** Whether the store tells of its restarts; undefined before it was asked. */
+  /** Whether the store tells of its restarts; absent before it was asked, and where a restart loses nothing. */
   tells?: boolean;
   restarts: number;
   /** Readings that were written again. */
@@ -134,7 +134,8 @@ class StoreReplay implements Replay {
   async #ask(): Promise<string | undefined> {
     const { store, log } = this.#deps;
     try {
-      const found = await store.incarnation?.();
+      if (!store.incarnation) return undefined;
+      const found = await store.incarnation();
       if (found === undefined && this.#tells !== false)
         log.warn({ sink: store.name }, 'the store does not tell when it was restarted: what it loses is not noticed');
       this.#tells = found !== undefined;

@@ -47,6 +47,7 @@ const STATUS: HubStatus = {
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
   quarantine: { readings: 1, dropped: 0 },
+  store: { replay: { restarts: 0, replayed: 0, leftFrames: 0 } },
   audit: { failing: false, waiting: 0, lost: 0 },
 };
 
@@ -130,6 +131,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     journal: () => JOURNAL,
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+    store: () => STATUS.store,
   });
   const state = {
     ready: true,
@@ -148,6 +150,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     audit,
     live,
     store,
+    replay: { begin: async () => {}, status: () => STATUS.store.replay },
     metrics,
     log,
     catalog: loadCatalog(),

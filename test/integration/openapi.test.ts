@@ -53,6 +53,8 @@ const CASES: Case[] = [
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=weather', status: 400 },
   { of: 'GET /v1/quarantine', query: '?limit=1', status: 200 },
   { of: 'GET /v1/quarantine', query: '?cursor=x', status: 400 },
+  { of: 'POST /v1/store/replay', status: 202 },
+  { of: 'POST /v1/store/replay', headers: { 'idempotency-key': 'x'.repeat(1_000) }, status: 400 },
   { of: 'GET /v1/live', query: '?device=a', status: 200 },
 
   {
