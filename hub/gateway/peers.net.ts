@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import { isLoopback, type Networks, plainAddress } from '../kit/network.ts';
 import { parseProxyHeader } from './proxy-header.ts';
+import { createTurnstile } from './turnstile.ts';
 
 export interface PeerOptions {
   /** Those whose word is taken. */
@@ -30,12 +31,12 @@ const KNOCKING_PER_ADDRESS = 256;
 
 export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOptions): Peers {
   /** What a PROXY header told of a connection, while it is open. */
-  const told = new Map<string, string>();
-  const direct = new WeakMap<Socket, string>();
+  const told = new Map<Name, string>();
   const knocking = createKnocking();
+  const turnstile = createTurnstile<Name>();
 
   const remoteOf = (socket: Socket): string | undefined =>
-    direct.get(socket) ?? told.get(nameOf(socket)) ?? plainAddress(socket.remoteAddress ?? '');
+    told.get(nameOf(socket)) ?? plainAddress(socket.remoteAddress ?? '');
   const isProxy = (address: string | undefined) => (address === undefined ? isUnix : proxies.has(address));
 
   function drop(socket: Socket, why: 'proxy-header' | 'crowd', address = 'unknown'): void {
@@ -43,26 +44,26 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
     socket.destroy();
   }
 
-  function remember(socket: Socket, address: string): void {
-    direct.set(socket, address);
-    if (socket.remotePort === undefined) return;
-    // TLS wraps the socket in another, which has the same addresses and ports.
-    const name = nameOf(socket);
-    told.set(name, address);
-    socket.once('close', () => told.delete(name));
-  }
-
   function arrive(socket: Socket, enter: () => void): void {
     socket.on('error', () => socket.destroy());
     const address = plainAddress(socket.remoteAddress ?? '');
     const mayCrowd = isProxy(address) || (address !== undefined && isLoopback(address));
-    if (!mayCrowd && !knocking.add(socket, address ?? 'unknown')) return drop(socket, 'crowd', address);
-    if (!proxyProtocol) return enter();
+    const name = nameOf(socket);
+    if (!mayCrowd && !knocking.add(name, address ?? 'unknown')) return drop(socket, 'crowd', address);
+    socket.once('close', () => {
+      knocking.delete(name);
+      turnstile.leave(name);
+      told.delete(name);
+    });
+    const queue = () => {
+      if (!turnstile.queue(name, enter)) drop(socket, 'crowd', address);
+    };
+    if (!proxyProtocol) return queue();
     if (!isProxy(address)) return drop(socket, 'proxy-header', address);
     readHeader(socket, (header) => {
       if (header === undefined) return drop(socket, 'proxy-header', address);
-      if (header.address !== undefined) remember(socket, header.address);
-      enter();
+      if (header.address !== undefined) told.set(name, header.address);
+      queue();
     });
   }
 
@@ -81,13 +82,22 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
       if (!isProxy(peer)) return peer ?? 'unknown';
       return forwardedFor(request.headers['x-forwarded-for'], isProxy) ?? peer ?? 'unknown';
     },
-    admitted: (socket) => knocking.delete(socket),
+    admitted(socket) {
+      knocking.delete(nameOf(socket));
+      turnstile.leave(nameOf(socket));
+    },
   };
 }
 
-/** The four numbers that no other open connection of this machine has. */
-function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+type Name = string | Socket;
+
+/**
+ * What tells a connection from all others that are open: its addresses and ports, which are the same for the socket that TLS
+ * wraps around it. A Unix socket has none, and never carries TLS.
+ */
+function nameOf(socket: Socket): Name {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  return remotePort === undefined ? socket : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
 /** The last address that a trusted proxy added: what stands before it, anybody may have written. */
@@ -105,29 +115,24 @@ function forwardedFor(header: string | string[] | undefined, isProxy: (address: 
 /** Who is at the door, counted by address. Each is counted until it is inside or gone. */
 function createKnocking() {
   const counts = new Map<string, number>();
-  const names = new Map<string, string>();
-
-  function forget(name: string): void {
-    const address = names.get(name);
-    if (address === undefined) return;
-    names.delete(name);
-    const left = counts.get(address)! - 1;
-    if (left === 0) counts.delete(address);
-    else counts.set(address, left);
-  }
-
+  const addresses = new Map<Name, string>();
   return {
     /** Whether there is room for one more of this address. */
-    add(socket: Socket, address: string): boolean {
+    add(name: Name, address: string): boolean {
       const count = counts.get(address) ?? 0;
       if (count >= KNOCKING_PER_ADDRESS) return false;
-      const name = nameOf(socket);
       counts.set(address, count + 1);
-      names.set(name, address);
-      socket.once('close', () => forget(name));
+      addresses.set(name, address);
       return true;
     },
-    delete: (socket: Socket) => forget(nameOf(socket)),
+    delete(name: Name): void {
+      const address = addresses.get(name);
+      if (address === undefined) return;
+      addresses.delete(name);
+      const left = counts.get(address)! - 1;
+      if (left === 0) counts.delete(address);
+      else counts.set(address, left);
+    },
   };
 }
 

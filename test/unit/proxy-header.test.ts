@@ -131,7 +131,7 @@ describe('the doorstep', () => {
     expect(crowd.filter(({ isDestroyed }) => isDestroyed)).toHaveLength(1);
     expect(dropped).toEqual(['crowd']);
     expect(arrive(server, '192.0.2.2', 1).isDestroyed).toBe(false);
-    expect(entered()).toBe(257);
+    expect(entered()).toBe(32);
   });
 
   it('has room again when one went in or went away', () => {
@@ -148,5 +148,7 @@ describe('the doorstep', () => {
     for (const address of ['10.9.9.9', '127.0.0.1'])
       for (let port = 0; port < 1_000; port++) arrive(server, address, port);
     expect(dropped).toEqual([]);
+    for (let port = 1_000; port < 1_500; port++) arrive(server, '127.0.0.1', port);
+    expect(dropped).toHaveLength(2_500 - 2_048 - 32);
   });
 });
