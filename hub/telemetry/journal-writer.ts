@@ -21,8 +21,8 @@ export interface WriterOptions {
   onDurable(frames: readonly Frame[], base: Offset, committedAt: number): void;
   /** These frames were taken and will never be on the disk. */
   onRefused(frames: readonly Frame[]): void;
-  /** Before a new attempt after the disk was full. */
-  makeRoom(): Promise<unknown>;
+  /** Before a new attempt after the disk was full. Resolves to whether it is worth one. */
+  makeRoom(): Promise<boolean>;
 }
 
 export interface Writer {
@@ -159,7 +159,7 @@ export function createWriter(options: WriterOptions): Writer {
     if (isClosed) return false;
     try {
       // Only then: deleting what was delivered does not mend a broken disk.
-      if (wasFull) await makeRoom();
+      if (wasFull && !(await makeRoom())) return true;
       current = await segments.begin(next, now(), held);
     } catch (error) {
       log.warn({ err: error, attempt: failures }, 'journal: still no new segment');

@@ -33,6 +33,8 @@ export interface JournalOptions {
   now?: () => number;
 }
 
+/** A disk that was full is tried again when it has so much room, or a sixteenth of the limit. */
+const MIN_FREE_BYTES = 1024 * 1024;
 const SAVE_CURSORS_MS = 1_000;
 const SILENT: JournalLog = { info() {}, warn() {}, error() {} };
 
@@ -108,7 +110,7 @@ class FileJournal implements Journal {
       next: Math.max(next, cursors.highest()),
       onDurable: (frames, base, committedAt) => this.#committed(frames, base, committedAt),
       onRefused: (frames) => tellOwners(frames, Math.min, (owner, seq) => owner.refused(seq)),
-      makeRoom: () => this.#dropDelivered(1),
+      makeRoom: () => this.#makeRoomOnDisk(),
     });
   }
 
@@ -242,6 +244,14 @@ class FileJournal implements Journal {
       .finally(() => {
         this.#isMakingRoom = false;
       });
+  }
+
+  /** A few bytes of room would only be filled and fail again, in turn with the devices' patience. */
+  async #makeRoomOnDisk(): Promise<boolean> {
+    await this.#dropDelivered(1);
+    await this.#space.look();
+    const { diskFreeBytes = Number.POSITIVE_INFINITY } = this.#space.status();
+    return diskFreeBytes >= Math.min(this.#limitBytes / 16, MIN_FREE_BYTES);
   }
 
   async #dropDelivered(atLeast: number): Promise<void> {

@@ -4,6 +4,7 @@ import type { JournalOptions } from '../../hub/telemetry/journal.file.ts';
 import { CrashDisk } from '../helpers/crash-fs.ts';
 import { T0 } from '../helpers/frames.ts';
 import { commit, DIR, frame, Listener, open, readAll, until } from '../helpers/journals.ts';
+import { createTestLog } from '../helpers/log.ts';
 
 const FIRST = `${DIR}/0000000000000000.journal`;
 const FRAMES = 30;
@@ -160,7 +161,7 @@ describe('a full disk', () => {
     const acked = owner.acks.at(-1)!;
     expect(owner.refusals[0]).toBe(acked + 1);
     expect(seqs(await readAll(journal))).toEqual(upTo(acked));
-    disk.capacityBytes = 20_000;
+    disk.capacityBytes = 2_000_000;
     await until(() => !journal.append(frame('a', acked + 1, { owner })));
     await until(() => owner.acks.at(-1)! > acked);
     expect(journal.status(T0).failing).toBe(false);
@@ -170,7 +171,7 @@ describe('a full disk', () => {
 
   it('costs the oldest delivered segment, although it is inside the replay window', async () => {
     const disk = new CrashDisk();
-    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9 });
+    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9, limitBytes: 12_000 });
     for (const seq of upTo(FRAMES)) {
       const committed = commit(journal);
       journal.append(frame('a', seq));
@@ -186,6 +187,26 @@ describe('a full disk', () => {
     await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
     await until(() => owner.acks.length > 0);
     expect(journal.status(T0)).toMatchObject({ failing: false, first: second });
+  });
+});
+
+describe('a disk with a few bytes of room', () => {
+  it('is not filled and failed again in turn: the journal waits until there is room', async () => {
+    const disk = new CrashDisk();
+    const { log, entries } = createTestLog();
+    const journal = await open(disk.mount(), { limitBytes: 64_000, log });
+    disk.capacityBytes = 3000;
+    const owner = new Listener();
+    const big = [{ ts: T0, text: 'x'.repeat(3500) }];
+    journal.append(frame('a', 1, { owner, readings: big }));
+    await until(() => owner.refusals.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(journal.append(frame('a', 1))).toBe('failing');
+    expect(entries.filter(({ level }) => level === 'error')).toHaveLength(2);
+    disk.capacityBytes = 8000;
+    await until(() => !journal.append(frame('a', 1, { owner, readings: big })));
+    await until(() => owner.acks.length > 0);
+    await journal.close();
   });
 });
 
