@@ -2,6 +2,7 @@
  * I4: what InfluxDB acknowledged and then lost in a crash is written again from the replay window. The long form:
  * `npm run test:influx-kills` (TEST_KILLS and TEST_SEED in the environment).
  */
+import { execFileSync } from 'node:child_process';
 import { rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -19,7 +20,7 @@ const PATIENCE = { timeout: 60_000, interval: 500 };
 
 let hub: TestHub;
 let influxd: Influxd;
-let devices: LedgerDevice[];
+let devices: LedgerDevice[] = [];
 
 beforeEach(async () => {
   influxd = await startInfluxd();
@@ -37,9 +38,9 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const device of devices) await device.stop();
-  await hub.dispose();
-  await influxd.remove();
+  for (const device of devices.splice(0)) await device.stop();
+  await hub?.dispose();
+  await influxd?.remove();
 });
 
 const settled = () => Promise.all(devices.map((device) => device.settled(60_000)));
@@ -61,6 +62,19 @@ it('brings back what a server lost while the hub was away', async () => {
   await hub.start();
   await expect.poll(() => balanceOf(hub, devices), PATIENCE).toEqual(NOTHING);
   expect(await careOf(hub)).toMatchObject({ restarts: 1, replayed: 50 * 10 * DEVICES });
+});
+
+it('fills a store again when somebody asks for it', async () => {
+  for (let frame = 0; frame < 20; frame++) for (const device of devices) device.sendFrame(10);
+  await settled();
+  await untilDelivered();
+  await influxd.query('DROP MEASUREMENT environment', 'telemetry');
+  expect(await balanceOf(hub, devices)).toEqual({ ...NOTHING, lost: 20 * 10 * DEVICES });
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, ['hub/main.ts', ...args, '--data', hub.dataDir], { encoding: 'utf8' });
+  expect(run('store', 'replay')).toMatch(/^\d+ frames are written again/);
+  await expect.poll(() => balanceOf(hub, devices), PATIENCE).toEqual(NOTHING);
+  await expect.poll(() => run('status'), PATIENCE).toMatch(/^store +800 readings written again$/m);
 });
 
 it(
