@@ -1,6 +1,6 @@
 /** Group commit: frames join the open group while the one before it is written and synced. */
 import { backoffMs } from '../kit/backoff.ts';
-import { errorCode, type OpenFile, writeFully } from './files.ts';
+import { isDiskFull, type OpenFile, writeFully } from './files.ts';
 import type { Held, NotTaken, Offset } from './journal.ts';
 import { BlockBuilder } from './journal-format.ts';
 import type { JournalLog, Segment, Segments } from './journal-segments.ts';
@@ -196,10 +196,6 @@ export function createWriter(options: WriterOptions): Writer {
     isFailing: () => isFailing,
     close,
   };
-}
-
-function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
 }
 
 /** Cuts what may be left of the failed block, as far as this disk still obeys: what follows has the same offsets. */

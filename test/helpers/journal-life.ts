@@ -1,5 +1,6 @@
 /** One random life of a journal on a disk that fails, forgets and lies, held at every check against a simple model. */
 import assert from 'node:assert/strict';
+import { UserError } from '../../hub/kit/errors.ts';
 import type { Journal, JournalStatus, Offset } from '../../hub/telemetry/journal.ts';
 import { checkJournal } from '../../hub/telemetry/journal-check.ts';
 import { repairJournal } from '../../hub/telemetry/journal-repair.ts';
@@ -125,7 +126,10 @@ export class Life {
       else if (this.chance(0.5)) this.disk.powerLoss(this.random);
       return opened !== undefined;
     } catch (error) {
-      assert(isTroubled && 'code' in (error as object), `the journal does not open: ${(error as Error).stack}`);
+      assert(
+        isTroubled && ('code' in (error as object) || error instanceof UserError),
+        `the journal does not open: ${(error as Error).stack}`,
+      );
       this.disk.kill();
       return false;
     } finally {

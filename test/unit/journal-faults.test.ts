@@ -190,6 +190,18 @@ describe('a full disk', () => {
   });
 });
 
+describe('a start on a full disk', () => {
+  it('is refused with a word, and succeeds when there is room', async () => {
+    const disk = await written();
+    disk.capacityBytes = disk.bytesUsed() + 10;
+    const refusal = await open(disk.mount()).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(UserError);
+    expect((refusal as Error).message).toBe(`The disk of the journal in ${DIR} is full: make room, then start again.`);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    expect((await open(disk.mount())).held('a')).toEqual({ epoch: 'e1', seq: FRAMES });
+  });
+});
+
 describe('a disk with a few bytes of room', () => {
   it('is not filled and failed again in turn: the journal waits until there is room', async () => {
     const disk = new CrashDisk();
