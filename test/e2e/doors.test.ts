@@ -115,6 +115,18 @@ describe('a device with a certificate', () => {
     expect((await refusal(hub, {})).problem.code).toBe('token-missing');
   });
 
+  it('is sent away when its certificate ends, and stays outside', async () => {
+    hub = await startTestHub({
+      HUB_GATEWAY__TLS__CLIENT_CA_FILE: authority.caFile,
+      HUB_GATEWAY__HEARTBEAT_MS: '1000',
+    });
+    await hub.addDevice('d1');
+    const client = authority.issue('d1', { endsInSeconds: 4 });
+    const device = await connectRaw(hub, { client });
+    expect(await device.closed).toBe(4502);
+    expect((await refusal(hub, { client })).problem).toMatchObject({ detail: 'CERT_HAS_EXPIRED' });
+  });
+
   it('is refused when nobody knows it, when another signed it, and with the token of another', async () => {
     hub = await start();
     const token = await hub.addDevice('d1');

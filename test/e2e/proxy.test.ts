@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { makeAuthority, type TestAuthority } from '../helpers/pki.ts';
 import { type ProxyConfig, startProxy, type TestProxy } from '../helpers/proxies.ts';
@@ -12,6 +12,7 @@ import { connectRaw, refusal } from '../helpers/raw-device.ts';
 /** Devices call from here, so that they are not taken for the proxy, which is 127.0.0.1. */
 const DEVICE = '127.0.0.2';
 const OTHER = '127.0.0.3';
+const PATIENCE = { timeout: 10_000 };
 const PLAIN = { HUB_GATEWAY__TLS__ENABLED: 'false', HUB_GATEWAY__TRUSTED_PROXIES: '127.0.0.1' };
 const PROXIED = { HUB_GATEWAY__PROXY_PROTOCOL: 'true', HUB_GATEWAY__TRUSTED_PROXIES: '127.0.0.1' };
 
@@ -75,9 +76,12 @@ async function seesDevices(): Promise<void> {
   const throttled = await refusal(hub, through({ token: 'thd_bad', forwarded: `203.0.113.${9}` }));
   expect(throttled).toMatchObject({ status: 429, headers: { 'retry-after': '60' } });
   expect((await refusal(hub, through({ token: 'thd_bad', from: OTHER }))).status).toBe(401);
-  const { entries } = await hub.call<{ entries: { action: string; from: string }[] }>('GET', '/v1/audit?limit=50');
-  const strangers = entries.filter(({ action }) => action === 'device.connect').map(({ from }) => from);
-  expect([...new Set(strangers)].sort()).toEqual([DEVICE, OTHER]);
+  // Of strangers nothing is waited for, so their lines may come a moment after the answer.
+  await vi.waitFor(async () => {
+    const { entries } = await hub.call<{ entries: { action: string; from: string }[] }>('GET', '/v1/audit?limit=50');
+    const strangers = entries.filter(({ action }) => action === 'device.connect').map(({ from }) => from);
+    expect([...new Set(strangers)].sort()).toEqual([DEVICE, OTHER]);
+  }, PATIENCE);
 }
 
 const LIMITS = { HUB_LIMITS__FAILED_ATTEMPTS_PER_MINUTE: '3' };

@@ -20,7 +20,7 @@ export interface TestAuthority {
   /** Holds nobody until somebody is revoked. */
   readonly crlFile: string;
   /** Signs a certificate with this common name, for a server on 127.0.0.1 and localhost as well as for a client. */
-  issue(commonName: string): TestCertificate;
+  issue(commonName: string, options?: { endsInSeconds?: number }): TestCertificate;
   /** Writes it into `crlFile`. */
   revoke(certificate: TestCertificate): void;
   dispose(): void;
@@ -53,7 +53,7 @@ export function makeAuthority(name: string): TestAuthority {
     caFile: path('ca.pem'),
     crlFile: path('crl.pem'),
     ca: readFileSync(path('ca.pem'), 'utf8'),
-    issue(commonName) {
+    issue(commonName, { endsInSeconds } = {}) {
       const certFile = path(`${++count}.pem`);
       const keyFile = path(`${count}.key`);
       openssl(
@@ -65,7 +65,10 @@ export function makeAuthority(name: string): TestAuthority {
         '-out',
         `${count}.csr`,
       );
-      openssl('ca', '-config', 'ca.conf', '-batch', '-notext', '-in', `${count}.csr`, '-out', certFile);
+      openssl(
+        ...['ca', '-config', 'ca.conf', '-batch', '-notext', '-in', `${count}.csr`, '-out', certFile],
+        ...(endsInSeconds === undefined ? [] : ['-enddate', asn1Time(Date.now() + endsInSeconds * 1_000)]),
+      );
       return { certFile, keyFile, cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
     },
     revoke({ certFile }) {
@@ -74,6 +77,11 @@ export function makeAuthority(name: string): TestAuthority {
     },
     dispose: () => rmSync(dir, { recursive: true, force: true }),
   };
+}
+
+/** `20261121083000Z` */
+function asn1Time(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+|[-:T]/g, '');
 }
 
 function configuration(dir: string): string {
