@@ -124,6 +124,7 @@ function receiveAll(frames: readonly Prepared[], journal: SessionsDeps['journal'
     heartbeatMs: 25_000,
     checks,
     ingest,
+    quarantine: { admits: () => true, drop: () => {} },
     counts: createGatewayCounts(),
     observeAck: () => {},
     storeProgress: () => ({ stored: 0, next: 0 }),

@@ -5,7 +5,6 @@ import type { HubStatus } from './api/status.ts';
 import type { Command } from './commands/command.ts';
 import type { Device } from './devices/devices.ts';
 import type { Presence, SessionRecord } from './devices/presence.ts';
-import type { QuarantinedReading } from './telemetry/quarantine.ts';
 import type { SinkState } from './telemetry/sinks.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
@@ -94,7 +93,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
     ['journal', journalText(journal, color)],
-    ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
+    ['quarantine', quarantineText(quarantine, color)],
     ...careRows(status, color),
   ];
   const sinks = status.sinks.map((sink) => [
@@ -134,19 +133,19 @@ function journalText({ space, failing, damage, ...journal }: HubStatus['journal'
   return paint([filled, ...troubles].join('; '));
 }
 
+/** `2 readings`, and what is wrong with it. */
+function quarantineText({ readings, limitReadings, alarm, dropped }: HubStatus['quarantine'], color: Colors): string {
+  const filled = `${readings} readings${alarm > 0 ? ` of ${limitReadings}` : ''}`;
+  const text = dropped > 0 ? `${filled}, ${dropped} not kept` : filled;
+  if (alarm === 0) return text;
+  return alarm === 100 ? color.red(`${text}; full`) : color.yellow(`${text}; nearly full`);
+}
+
 /** Rows of telemetry; columns are the fields that occur. */
 export function rowTable(rows: Record<string, unknown>[], color: Colors): string {
   const fields = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'ts');
   const cells = rows.map((row) => [time(Number(row.ts)), ...fields.map((name) => cell(row[name]))]);
   return table(['TIME', ...fields], cells, color);
-}
-
-/** Refused readings: when, whose, what was wrong where, and what was sent. */
-export function quarantineTable(readings: QuarantinedReading[], color: Colors): string {
-  const rows = readings.map(({ receivedAt, device, stream, path, code, message, reading }) => {
-    return [time(receivedAt), device, cell(stream), cell(path), code, cell(message), cell(reading)];
-  });
-  return table(['RECEIVED', 'DEVICE', 'STREAM', 'PATH', 'RULE', 'MESSAGE', 'READING'], rows, color);
 }
 
 /** `2026-07-01 12:00:00.000Z  temperature=21.4 humidity=48.2` */

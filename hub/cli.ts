@@ -7,10 +7,12 @@ import { askOn } from './cli.terminal.ts';
 import { registerAudit } from './cli-audit.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerDevices } from './cli-devices.ts';
+import { registerGaps } from './cli-gaps.ts';
 import { registerGroups } from './cli-groups.ts';
 import { registerJournal } from './cli-journal.file.ts';
 import { RequestMistake } from './cli-mistakes.ts';
 import { registerOperators } from './cli-operators.ts';
+import { registerQuarantine } from './cli-quarantine.ts';
 import { registerReadings } from './cli-readings.ts';
 import { registerSchedules } from './cli-schedules.ts';
 import { EXIT, EXIT_CODES, type Verb, WAITING_EXIT_CODES } from './cli-session.ts';
@@ -29,7 +31,8 @@ export function registerCli(program: Command): void {
   const tolerate = () => void process.stdout.off('error', ignore).on('error', ignore);
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
-  const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
+  const readings = [registerDevices, registerReadings, registerQuarantine, registerGaps];
+  const parts = [...readings, registerCommands, registerGroups, registerSchedules];
   for (const register of [...parts, registerStatus, registerStore, registerOperators, registerAudit])
     register(program, verb);
   registerJournal(program);

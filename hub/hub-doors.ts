@@ -57,9 +57,9 @@ async function selfSigned(dir: string, log: HubStart['log']): Promise<Certificat
 /** Resolves to the address. */
 export async function openApi(
   { config, dataDir, readiness, log, version, stack }: HubStart,
-  { catalog, store, quarantine }: Storage,
+  { catalog, store, quarantine, gaps }: Storage,
   records: Records,
-  { sessions, live, metrics, reporter, care }: Road,
+  { sessions, live, metrics, reporter, care, quarantineReplay }: Road,
   jobs: Jobs,
   certificate: CertificateKeeper | undefined,
 ): Promise<string> {
@@ -74,6 +74,8 @@ export async function openApi(
     live,
     metrics,
     quarantine,
+    quarantineReplay,
+    gaps,
     status: reporter.status,
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,

@@ -12,6 +12,7 @@ import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
 import { createLive, type Live } from './telemetry/live.ts';
+import { createQuarantineReplay, isFromQuarantine, type QuarantineReplay } from './telemetry/quarantine-replay.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
 
 export interface Road {
@@ -20,6 +21,7 @@ export interface Road {
   metrics: Metrics;
   reporter: StatusReporter;
   care: Care;
+  quarantineReplay: QuarantineReplay;
 }
 
 const TOKEN_WATCH_MS = 250;
@@ -28,21 +30,24 @@ const SINKS_SHARE = 0.4;
 
 export function openRoad(start: HubStart, storage: Storage, records: Records): Road {
   const { config, log, stack } = start;
-  const { journal, store } = storage;
+  const { journal, store, quarantine } = storage;
+  const ingest = createIngest({ ...config.limits, streams: storage.catalog.streams, retentionMs: storage.retentionMs });
+  const quarantineReplay = createQuarantineReplay({ quarantine, ingest, journal });
   const live = createLive();
   const counts = createGatewayCounts();
   const sinks = openSinks(start, storage, (offset) => sessions.storedUpTo(offset));
   const care = openCare(start, storage, sinks);
   const reporter = openReporter(start, storage, records, sinks, counts, care);
-  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care);
+  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care, quarantineReplay);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
     limits: config.limits,
     heartbeatMs: config.gateway.heartbeatMs,
     checks: loadUplinkChecks(),
-    ingest: createIngest({ ...config.limits, streams: storage.catalog.streams, retentionMs: storage.retentionMs }),
+    ingest,
     counts,
     journal,
+    quarantine,
     commands,
     observeAck: metrics.observeAckLatency,
     onOpen(session) {
@@ -68,15 +73,15 @@ export function openRoad(start: HubStart, storage: Storage, records: Records): R
   stack.push('token watch', async () => clearInterval(tokenWatch));
   onReadings(storage, records, live, leaveExpired);
   onChanges(start, storage, records, sessions, live);
-  return { sessions, live, metrics, reporter, care };
+  return { sessions, live, metrics, reporter, care, quarantineReplay };
 }
 
 function openSinks(
   { config, log, stack }: HubStart,
-  { journal, store, quarantine }: Storage,
+  { journal, store, quarantine, gaps }: Storage,
   storedUpTo: (offset: number) => void,
 ): Sinks {
-  const sinks = createSinks(journal, [store, quarantine], {
+  const sinks = createSinks(journal, [store, quarantine, gaps], {
     batchReadings: config.store.batchReadings,
     log,
     onRefused: (refused) => quarantine.add(refused),
@@ -115,12 +120,13 @@ function openReporter(
 }
 
 function openMetrics(
-  { journal }: Storage,
+  { journal, quarantine, gaps }: Storage,
   { commands, devices, presence }: Records,
   reporter: StatusReporter,
   counts: GatewayCounts,
   sessions: () => number,
   care: Care,
+  quarantineReplay: QuarantineReplay,
 ): Metrics {
   return createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
@@ -137,6 +143,8 @@ function openMetrics(
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
     store: care.status,
+    quarantine: () => ({ ...quarantine.status(), replayed: quarantineReplay.replayed }),
+    gaps: () => gaps.noticed,
   });
 }
 
@@ -149,7 +157,9 @@ function onReadings(
 ): void {
   journal.onCommit((frames) => {
     live.update(frames);
-    for (const { device, receivedAt, readings } of frames) {
+    for (const frame of frames) {
+      if (isFromQuarantine(frame)) continue;
+      const { device, receivedAt, readings } = frame;
       devices.touch(device, receivedAt);
       presence.heard(device, receivedAt, readings.length);
     }
@@ -160,7 +170,13 @@ function onReadings(
 }
 
 /** What follows from a change of a command, of a presence, of a device. */
-function onChanges({ log }: HubStart, { journal }: Storage, records: Records, sessions: Sessions, live: Live): void {
+function onChanges(
+  { log }: HubStart,
+  { journal, gaps }: Storage,
+  records: Records,
+  sessions: Sessions,
+  live: Live,
+): void {
   const { commands, devices, presence } = records;
   commands.onChange((command) =>
     live.tell({ kind: 'command', device: command.device, key: command.id, data: command }),
@@ -172,5 +188,6 @@ function onChanges({ log }: HubStart, { journal }: Storage, records: Records, se
     if (device) return;
     for (const part of [live, journal, presence]) part.forget(id);
     commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
+    gaps.forget(id).catch((error) => log.error({ device: id, err: error }, 'its gaps stay'));
   });
 }

@@ -15,7 +15,7 @@ export interface StatusDeps {
   presence(): Record<PresenceState, number>;
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
-  quarantine: Pick<Quarantine, 'count'>;
+  quarantine: Pick<Quarantine, 'status'>;
   store(): StoreCare;
   audit: Pick<Audit, 'status'>;
   /** Why the hub is not ready; empty when it is. */
@@ -77,7 +77,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         frames: { received: counts.frames, duplicate: counts.duplicates, skipped: counts.gaps },
         journal: journal.status(now),
         sinks: sinks(),
-        quarantine: await deps.quarantine.count(),
+        quarantine: deps.quarantine.status(),
         store: deps.store(),
         audit: deps.audit.status(),
       };

@@ -119,7 +119,7 @@ type: "ack"
 seq: number
 }
 /**
- * These readings were refused for good and quarantined; the others of the frame are stored.
+ * These readings were refused for good and quarantined (but for `quarantine-full`: refused and not kept); the others of the frame are stored.
  */
 export interface Reject {
 type: "reject"
@@ -453,7 +453,7 @@ backlogBytes: number
  */
 failedAttemptsPerMinute: number
 /**
- * Refused readings kept for examination; beyond it the oldest go, and are counted.
+ * Refused readings kept for examination, a quarter of them for one device; when it is full, devices are told that a reading is not kept. 0 keeps none.
  */
 quarantineReadings: number
 }

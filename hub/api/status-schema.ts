@@ -91,8 +91,13 @@ export const STATUS: Schema = {
       },
     },
     quarantine: {
-      ...object({ readings: COUNT, dropped: COUNT }),
-      description: 'Refused readings kept; and those forgotten.',
+      ...object({
+        readings: COUNT,
+        limitReadings: COUNT,
+        alarm: { type: 'integer', enum: [0, 80, 100] },
+        dropped: COUNT,
+      }),
+      description: 'Refused readings kept, their limit, the alarm that stands in percent of it, and those not kept.',
     },
     store: STORE_CARE,
     audit: {

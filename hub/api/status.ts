@@ -2,6 +2,7 @@
 import type { AuditStatus } from '../audit/audit.ts';
 import type { ComparisonStatus } from '../telemetry/comparison.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
+import type { QuarantineStatus } from '../telemetry/quarantine-room.ts';
 import type { ReplayStatus } from '../telemetry/replay.ts';
 import type { SinkState } from '../telemetry/sinks.ts';
 
@@ -44,8 +45,7 @@ export interface HubStatus {
   frames: { received: number; duplicate: number; skipped: number };
   journal: JournalStatus;
   sinks: SinkStatus[];
-  /** Refused readings that are kept, and those that had to make room. */
-  quarantine: { readings: number; dropped: number };
+  quarantine: QuarantineStatus;
   store: StoreCare;
   audit: AuditStatus;
 }

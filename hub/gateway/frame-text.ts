@@ -17,6 +17,15 @@ export function parseFrame(text: string): Record<string, unknown> | undefined {
 /** What a device said, as a person is told of it. */
 export const quote = (value: unknown) => (JSON.stringify(value) ?? 'missing').slice(0, 80);
 
+/** What a device is told of a reading for which the quarantine has no room. */
+export function notKept({ code, message, ...rest }: Rejection): Rejection {
+  return {
+    ...rest,
+    code: 'quarantine-full',
+    message: `was not kept, for the quarantine is full (${code}: ${message})`,
+  };
+}
+
 /** What is refused is kept for people to look at; a token that strayed into it is not for them. */
 export function withoutTokens(rejected: Rejection[]): Rejection[] {
   const text = JSON.stringify(rejected);

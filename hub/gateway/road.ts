@@ -3,6 +3,7 @@ import type { Check } from '../../schemas/index.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
 import type { NotTaken } from '../telemetry/journal.ts';
+import type { Quarantine } from '../telemetry/quarantine.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Rates } from './rate.ts';
 import type { Sequence } from './sequence.ts';
@@ -36,6 +37,7 @@ export interface Road {
   heartbeatMs: number;
   checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
   ingest: Ingest;
+  quarantine: Pick<Quarantine, 'admits' | 'drop'>;
   counts: GatewayCounts;
   commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
   /** The hub is stopping: nothing more is taken. */

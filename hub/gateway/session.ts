@@ -8,7 +8,7 @@ import { CommandLink } from './command-link.ts';
 import type { Connection } from './connection.ts';
 import { isTooDeep } from './depth.ts';
 import { FlowControl } from './flow.ts';
-import { parseFrame, quote, withoutTokens } from './frame-text.ts';
+import { notKept, parseFrame, quote, withoutTokens } from './frame-text.ts';
 import type { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
@@ -135,20 +135,27 @@ export class Session implements SequenceListener, Outlet {
     const rejected = refused.rejected && withoutTokens(refused.rejected);
     const stream = rejected ? redact(frame.stream) : frame.stream;
     const taken: Frame = { device, epoch: sequence.epoch, seq, stream, receivedAt: now, readings };
-    if (rejected) taken.rejected = rejected;
+    const badReadings = frame.readings.length - readings.length;
+    const isKept = rejected !== undefined && this.#road.quarantine.admits(device, badReadings);
+    if (isKept) taken.rejected = rejected;
+    const skipped = seq > 0 ? sequence.skippedBefore(seq) : 0;
+    if (skipped > 0) taken.skipped = skipped;
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
     const refusal = this.#road.append(taken, asSent);
     if (refusal) return this.#flow.notTaken(refusal, seq, sequence, now);
     this.#flow.taken();
     counts.accepted += readings.length;
-    counts.rejected += frame.readings.length - readings.length;
-    if (seq > 0) counts.gaps += sequence.take(seq);
-    if (rejected) this.#reject(seq, rejected);
+    counts.rejected += badReadings;
+    counts.gaps += skipped;
+    if (seq > 0) sequence.take(seq);
+    if (!rejected) return;
+    if (!isKept) this.#road.quarantine.drop(badReadings);
+    this.#reject(seq, isKept ? rejected : rejected.map(notKept));
   }
 
   #reject(seq: number, rejected: Rejection[]): void {
-    const errors = rejected.map(({ reading, ...error }) => error);
+    const errors = rejected.map(({ reading, ts, ...error }) => error);
     this.#tell(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
   }
 

@@ -34,6 +34,7 @@ export const REFUSALS = {
   // about one reading (the rest are JSON Schema keywords)
   stream: { status: 400, close: 0, retry: false, title: 'The hub has no such stream.' },
   clock: { status: 400, close: 0, retry: false, title: 'The time is too far ahead, or older than the store keeps.' },
+  'quarantine-full': { status: 503, close: 0, retry: false, title: 'The quarantine is full: it was not kept.' },
   store: { status: 422, close: 0, retry: false, title: 'The telemetry store refused the reading.' },
   // operators
   unauthorized: { status: 401, close: 0, retry: false, title: 'An operator token is required.' },

@@ -1,9 +1,10 @@
 /** Metrics for Prometheus: plain numbers that the parts count anyway, read when somebody asks. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type LedgerSources, ledgerCounters, ledgerGauges } from './ledger-metrics.ts';
 
 /** Where the numbers are; each is read once for each scrape. Counts are since the hub started. */
-export interface MetricSources {
-  /** Readings by outcome: accepted, rejected, duplicate, quarantined … */
+export interface MetricSources extends LedgerSources {
+  /** Readings by outcome: accepted, rejected. */
   readings(): Record<string, number>;
   /** Frames by direction and type, or by outcome. */
   frames(): Record<string, number>;
@@ -11,7 +12,6 @@ export interface MetricSources {
   sessions(): number;
   /** Known devices by their presence. */
   devices(): Record<string, number>;
-  journal(): { bytes: number; limitBytes: number; space: { roomBytes: number; alarm: number } };
   /** Commands by the state they reached, and how many are queued now. */
   commands(): { reached: Readonly<Record<string, number>>; queued: number };
   sinks(): readonly {
@@ -62,6 +62,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   addGauges(registry, sources);
   addSinkGauges(registry, sources);
   addStoreMetrics(registry, sources.store);
+  addPlainCounters(registry, ledgerCounters(sources));
+  addPlainGauges(registry, ledgerGauges(sources));
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
     watchDoors: (doors) => addDoorMetrics(registry, doors),
@@ -126,33 +128,12 @@ function addDoorMetrics(registry: Registry, { knocks, certificates }: DoorSource
   });
 }
 
-function addGauges(registry: Registry, { sessions, devices, journal, commands }: MetricSources) {
+function addGauges(registry: Registry, { sessions, devices, commands }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
     { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
-    { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
-    { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
-    {
-      name: 'hub_journal_room_bytes',
-      help: 'What the journal may still grow, by its limit and its disk.',
-      read: () => journal().space.roomBytes,
-    },
-    {
-      name: 'hub_journal_alarm_percent',
-      help: 'The alarm of the journal that stands: 0, 70, 85 or 95.',
-      read: () => journal().space.alarm,
-    },
   ];
-  for (const { name, help, read } of plain) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  }
+  addPlainGauges(registry, plain);
   new Gauge({
     name: 'hub_devices',
     help: 'Known devices by presence: online, silent or offline.',
@@ -162,6 +143,36 @@ function addGauges(registry: Registry, { sessions, devices, journal, commands }:
       for (const [state, count] of Object.entries(devices())) this.set({ state }, count);
     },
   });
+}
+
+function addPlainGauges(registry: Registry, gauges: { name: string; help: string; read: () => number }[]) {
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}
+
+function addPlainCounters(
+  registry: Registry,
+  counters: { name: string; help: string; read: () => number | undefined }[],
+) {
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read() ?? 0);
+      },
+    });
+  }
 }
 
 function addSinkGauges(registry: Registry, { sinks }: MetricSources) {
@@ -221,17 +232,7 @@ function addStoreMetrics(registry: Registry, store: MetricSources['store']) {
       read: () => store().comparison?.surplus,
     },
   ];
-  for (const { name, help, read } of counters) {
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset();
-        this.inc(read() ?? 0);
-      },
-    });
-  }
+  addPlainCounters(registry, counters);
   new Gauge({
     name: 'hub_store_replay_left_frames',
     help: 'Frames that a replay has still to read; 0 when none is under way.',

@@ -17,6 +17,7 @@ import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
+import type { Gap } from '../../hub/telemetry/gaps.ts';
 import { createLive } from '../../hub/telemetry/live.ts';
 import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
 import type { Query, Row } from '../../hub/telemetry/store.ts';
@@ -46,7 +47,7 @@ const STATUS: HubStatus = {
   frames: { received: 40, duplicate: 2, skipped: 0 },
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
-  quarantine: { readings: 1, dropped: 0 },
+  quarantine: { readings: 1, limitReadings: 100_000, alarm: 0, dropped: 0 },
   store: { replay: { restarts: 0, replayed: 0, leftFrames: 0 } },
   audit: { failing: false, waiting: 0, lost: 0 },
 };
@@ -132,11 +133,14 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
     store: () => STATUS.store,
+    quarantine: () => ({ ...STATUS.quarantine, replayed: 0 }),
+    gaps: () => 0,
   });
   const state = {
     ready: true,
     reasons: [] as string[],
     quarantine: [] as QuarantinedReading[],
+    gaps: [] as Gap[],
   };
   const deps: ApiDeps = {
     devices,
@@ -158,7 +162,13 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     status: () => STATUS,
     ready: () => ({ ready: state.ready, reasons: state.reasons }),
     presence,
-    quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
+    quarantine: {
+      list: async ({ limit }) => state.quarantine.slice(0, limit),
+      get: async (id) => state.quarantine.find((reading) => reading.id === id),
+      remove: async () => state.quarantine.splice(0).length,
+    },
+    quarantineReplay: { run: async () => ({ replayed: state.quarantine.splice(0).length, refused: 0 }) },
+    gaps: { list: async ({ limit }) => state.gaps.slice(0, limit) },
     ...overrides,
   };
   const api = await createApi(deps, { host: '127.0.0.1', port: 0, failedAttemptsPerMinute: 1_000, ...options });

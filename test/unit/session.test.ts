@@ -74,6 +74,16 @@ class Orders {
     this.known.has(id) ? Promise.resolve(this.durable === true) : undefined;
 }
 
+/** A quarantine with room for so many readings. */
+const quarantine = {
+  room: Number.POSITIVE_INFINITY,
+  dropped: 0,
+  admits: (_device: string, readings: number) => readings <= quarantine.room,
+  drop(readings: number) {
+    quarantine.dropped += readings;
+  },
+};
+
 let ledger: Ledger;
 let orders: Orders;
 let sessions: Sessions;
@@ -102,6 +112,7 @@ function reconnect() {
 beforeEach(() => {
   ledger = new Ledger();
   orders = new Orders();
+  Object.assign(quarantine, { room: Number.POSITIVE_INFINITY, dropped: 0 });
   counts = { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
   const ingest = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
   const storeProgress = () => ({ stored: 0, next: ledger.frames.length });
@@ -110,6 +121,7 @@ beforeEach(() => {
     heartbeatMs: 25_000,
     checks,
     ingest,
+    quarantine,
     counts,
     commands: orders,
     storeProgress,
@@ -325,6 +337,40 @@ describe('a session', () => {
     ledger.refusal = 'full';
     for (let sent = 0; sent < 30; sent++) say(frame());
     expect(wire.closed).toBe(code);
+  });
+
+  it('says of readings for which the quarantine has no room that they are not kept, and takes the others', () => {
+    quarantine.room = 1;
+    const bad = { ts: NOW, temperature: 99 };
+    expect(say(telemetry(1, bad, { ts: NOW, temperature: 20 }, bad))).toMatchObject([
+      {
+        type: 'reject',
+        seq: 1,
+        errors: [
+          { index: 0, path: '/temperature', code: 'quarantine-full', message: /not kept.*\(maximum: must be <= 85\)/ },
+          { index: 2, code: 'quarantine-full' },
+        ].map((error) => ({ ...error, ...('message' in error && { message: expect.stringMatching(error.message!) }) })),
+      },
+    ]);
+    expect(ledger.open).toMatchObject([{ seq: 1, readings: [{ temperature: 20 }] }]);
+    expect(ledger.open[0]).not.toHaveProperty('rejected');
+    expect([quarantine.dropped, counts.rejected]).toEqual([2, 2]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('writes down with a frame how many numbers the device left out before it, also when the disk failed in between', () => {
+    say(telemetry(1));
+    ledger.commit();
+    say(telemetry(3));
+    expect(ledger.open).toMatchObject([{ seq: 3, skipped: 1 }]);
+    const [lost] = ledger.open.splice(0);
+    lost!.owner!.refused(3);
+    expect(wire.take()).toMatchObject([{ type: 'flow', reason: 'disk', from: 3 }]);
+    say(telemetry(3));
+    say(telemetry(4));
+    expect(ledger.open).toMatchObject([{ seq: 3, skipped: 1 }, { seq: 4 }]);
+    expect(ledger.open[1]).not.toHaveProperty('skipped');
   });
 
   it('counts the numbers a device skipped', () => {
