@@ -89,6 +89,7 @@ function openSinks(
       if (sink === store.name) storedUpTo(offset);
     },
   });
+  quarantine.onRoom(sinks.nudge);
   stack.push('sinks', () => sinks.close({ drainMs: config.gateway.drainMs * SINKS_SHARE }));
   return sinks;
 }

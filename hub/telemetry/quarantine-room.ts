@@ -38,6 +38,8 @@ export class QuarantineRoom {
   #comingAll = 0;
   #dropped = 0;
   #alarm: QuarantineStatus['alarm'] = 0;
+  /** Devices whose share is used up and of whom people know: as many as there are shares. */
+  readonly #used = new Set<string>();
 
   constructor({ limitReadings, log }: RoomOptions) {
     this.#limit = limitReadings;
@@ -49,7 +51,21 @@ export class QuarantineRoom {
     if (this.#limit === 0) return true;
     const own = (this.#kept.get(device) ?? 0) + (this.#coming.get(device) ?? 0);
     const fits = this.#keptAll + this.#comingAll + readings <= this.#limit;
-    return fits && own + readings <= Math.max(1, this.#limit * DEVICE_SHARE);
+    if (!fits) return false;
+    if (own + readings <= this.#share) return true;
+    this.#tellOf(device, own);
+    return false;
+  }
+
+  get #share(): number {
+    return Math.max(1, Math.floor(this.#limit * DEVICE_SHARE));
+  }
+
+  /** Once, until its readings were looked after. */
+  #tellOf(device: string, readings: number): void {
+    if (this.#used.has(device)) return;
+    this.#used.add(device);
+    this.#log.error({ device, readings, limit: this.#share }, USED);
   }
 
   /** Whether there is room for what was promised or acknowledged: for one batch more than there should be. */
@@ -85,6 +101,7 @@ export class QuarantineRoom {
     this.#kept.clear();
     this.#keptAll = 0;
     for (const [device, readings] of counts) this.kept(device, readings);
+    for (const device of this.#used) if ((this.#kept.get(device) ?? 0) < this.#share) this.#used.delete(device);
     this.look();
   }
 
@@ -116,5 +133,6 @@ function alarmAt(fill: number, before: number): QuarantineStatus['alarm'] {
   return stands(80) ? 80 : 0;
 }
 
+const USED = 'quarantine: a device has used up its quarter of the room; what else is refused of it is not kept';
 const NEARLY = 'quarantine: 80 % of its room are gone; look at hub quarantine ls, then replay or drop';
 const FULL = 'quarantine: it is full; what is refused now is not kept, and devices are told so: hub quarantine ls';

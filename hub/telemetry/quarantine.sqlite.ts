@@ -20,6 +20,7 @@ export async function createSqliteQuarantine({ file, limitReadings, log }: Quara
   const columns = new Set((await database.all('PRAGMA table_info(quarantine)')).map(([, name]) => name));
   const added = NEW_COLUMNS.filter(({ name }) => !columns.has(name));
   await database.write(added.map(({ sql }) => statement(sql)));
+  const listeners: (() => void)[] = [];
   const room = new QuarantineRoom({ limitReadings, log });
   await recount();
 
@@ -64,9 +65,11 @@ export async function createSqliteQuarantine({ file, limitReadings, log }: Quara
       const sql = `DELETE FROM quarantine WHERE ${where}`;
       const [removed] = await database.write([{ sql, rows: 1, columns: params.map(columnOf) }]);
       await recount();
+      for (const listener of listeners) listener();
       return removed!.changes;
     },
     amend: async (reasons, now) => void (await database.write([amendmentOf(reasons, now)])),
+    onRoom: (listener) => void listeners.push(listener),
     status: () => room.status(),
     close: () => database.close(),
   };

@@ -64,5 +64,7 @@ export interface Quarantine extends Sink {
   remove(filter: QuarantineFilter): Promise<number>;
   /** New reasons for readings that were tried again at `now`. Throws `Unavailable`. */
   amend(reasons: readonly Reason[], now: number): Promise<void>;
+  /** Calls back when readings have left: what was stalled for want of room may be tried again. */
+  onRoom(listener: () => void): void;
   status(): QuarantineStatus;
 }

@@ -153,6 +153,33 @@ it('takes back what InfluxDB refuses again, and lets it go when InfluxDB takes i
   expect(await refused()).toEqual([]);
 });
 
+it('holds what a store refuses in the journal when there is no room even for that, until somebody makes some', async () => {
+  influxd = await startInfluxd();
+  await influxd.query('CREATE DATABASE telemetry');
+  await influxd.query('CREATE RETENTION POLICY hub ON telemetry DURATION INF REPLICATION 1 DEFAULT');
+  const start = Date.now() - 1_000;
+  await influxd.write('telemetry', `environment,device=other humidity="wet" ${start * 1000}`);
+  const limits = { HUB_LIMITS__QUARANTINE_READINGS: '2' };
+  hub = await startTestHub({ HUB_STORE__KIND: 'influx', HUB_STORE__URL: influxd.url, ...limits });
+  const device = await connectRaw(hub, { token: await hub.addDevice('w') });
+  const say = async (seq: number, fields: object) => {
+    device.say({ type: 'telemetry', seq, stream: 'environment', readings: [{ ts: start + seq, ...fields }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq });
+  };
+  for (let seq = 1; seq <= 4; seq++) {
+    await say(seq, { humidity: 50 });
+    await expect.poll(() => refused(), { timeout: 10_000 }).toHaveLength(seq);
+  }
+  await say(5, { humidity: 50 });
+  await say(6, { light: 6 });
+  const sinks = async () => (await hub!.call<{ sinks: { name: string; state: string }[] }>('GET', '/v1/status')).sinks;
+  await expect.poll(sinks, { timeout: 10_000 }).toMatchObject([{ name: 'store', state: 'stalled' }, {}, {}]);
+  expect(hub.log()).toContain('limits.quarantineReadings');
+  expect(await hub.call('POST', '/v1/quarantine/drop', { all: true })).toEqual({ dropped: 4 });
+  await expect.poll(() => refused()).toMatchObject([{ code: 'store', reading: { ts: start + 5, humidity: 50 } }]);
+  await expect.poll(() => rows('w', 'environment', start)).toEqual([{ ts: start + 6, light: 6 }]);
+});
+
 it('says to a device that a reading was not kept when the quarantine is full, alarms, and goes on', async () => {
   hub = await startTestHub({ HUB_LIMITS__QUARANTINE_READINGS: '8' });
   for (const id of ['a', 'b', 'c', 'd', 'e']) {

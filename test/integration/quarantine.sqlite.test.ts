@@ -137,6 +137,7 @@ describe('the quarantine', () => {
     expect(quarantine.admits('a', 3)).toBe(false);
     await quarantine.write([bad('a', 1), bad('a', 2)]);
     expect(quarantine.admits('a', 1)).toBe(false);
+    expect(logged.map((line) => line.slice(0, 50))).toEqual(['error quarantine: a device has used up its quarter']);
     await quarantine.write([bad('b', 1), bad('b', 2), bad('c', 1), bad('c', 2), bad('d', 1)]);
     expect(quarantine.admits('e', 1)).toBe(true);
     expect(quarantine.admits('e', 2)).toBe(false);
