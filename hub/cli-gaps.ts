@@ -1,6 +1,6 @@
 /** The verb of the gap ledger: which frames never came. */
 import type { Command } from 'commander';
-import type { AddVerb, Session } from './cli-session.ts';
+import { type AddVerb, pathOf, type Session } from './cli-session.ts';
 import { type Colors, cell, table, time } from './cli-tables.ts';
 import type { Gap } from './telemetry/gaps.ts';
 
@@ -20,8 +20,9 @@ async function listGaps({ client, options, color, print, hint }: Session, device
   const asked = ['since', 'limit', 'cursor'].flatMap((name): [string, string][] =>
     options[name] === undefined ? [] : [[name, String(options[name])]],
   );
-  if (device !== undefined) asked.push(['device', device]);
-  const page = await client.json<{ gaps: Gap[]; next?: string }>('GET', `/v1/gaps?${new URLSearchParams(asked)}`);
+  // A name that nobody has is a mistake, and no device without gaps.
+  const path = device === undefined ? '/v1/gaps' : pathOf`/v1/devices/${device}/gaps`;
+  const page = await client.json<{ gaps: Gap[]; next?: string }>('GET', `${path}?${new URLSearchParams(asked)}`);
   if (options.json) print(JSON.stringify(page.gaps, undefined, 2));
   else if (page.gaps.length === 0) hint('No frame is missing.');
   else print(gapTable(page.gaps, color));

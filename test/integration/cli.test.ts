@@ -297,6 +297,8 @@ describe('hub status and hub quarantine ls', () => {
   it('show which frames are missing', async () => {
     expect(await run(['gaps'])).toMatchObject({ code: 0, stdout: '', stderr: 'No frame is missing.\n' });
     hub.state.gaps.push({ id: 1, device: 'a', epoch: 'boot-1', from: 17, to: 20, at: Date.UTC(2026, 6, 1) });
+    expect(await run(['gaps', 'nobody'])).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody') });
+    await hub.devices.add('a');
     const { stdout } = await run(['gaps', 'a', '--since', '-1d']);
     expect(stdout).toMatch(/^NOTICED +DEVICE +EPOCH +FROM +TO +FRAMES$/m);
     expect(stdout).toMatch(/^2026-07-01 00:00:00.000Z +a +boot-1 +17 +20 +4$/m);
