@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { openBackplane } from '../hub/backplane/backplane.sqlite.ts';
 import { createDevices, type DeviceRow } from '../hub/devices/devices.ts';
@@ -30,7 +31,8 @@ try {
   const again = await reportOf(crowd);
   const cpuSeconds = cpuTimeOf(hub.pid).all;
   crowd.disconnect();
-  process.stdout.write(`${describeMachine()}\n\n${tableOf(first, again, startedMs, cpuSeconds)}\n`);
+  const others = `${loadavg()[0]!.toFixed(1)} processes wanted to run`;
+  process.stdout.write(`${describeMachine()}, ${others}\n\n${tableOf(first, again, startedMs, cpuSeconds)}\n`);
   if (again.allMs > withinSeconds * 1_000) {
     process.stderr.write(`Not all were back within ${withinSeconds} s.\n`);
     process.exitCode = 1;
@@ -52,6 +54,11 @@ function tableOf(first: CrowdReport, again: CrowdReport, startedMs: number, cpuS
       ['answered 503', String(first.sentAway), String(again.sentAway)],
       ['connections that broke', String(first.broken), String(again.broken)],
       ['processor time of the hub, s', '', cpuSeconds.toFixed(1)],
+      [
+        'processor time of the devices, s',
+        first.cpuSeconds.toFixed(1),
+        (again.cpuSeconds - first.cpuSeconds).toFixed(1),
+      ],
       ['most memory of the hub, MiB', '', (memoryKiB / 1_024).toFixed(0)],
     ],
   );
