@@ -1,5 +1,6 @@
 /** The baseline of `bench/wire.ts`: a bare `ws` server behind TLS that looks at nothing and only acknowledges. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -10,7 +11,8 @@ import { selfSignedCertificate } from '../hub/gateway/certificate.selfsigned.ts'
 export type AckMode = 'frame' | 'turn';
 
 const [dir = '.', mode = 'frame'] = process.argv.slice(2);
-const { cert, key } = await selfSignedCertificate(dir);
+const { certFile, keyFile } = await selfSignedCertificate(dir);
+const [cert, key] = [readFileSync(certFile), readFileSync(keyFile)];
 const server = createServer({ cert, key, minVersion: 'TLSv1.2', noDelay: true });
 new WebSocketServer({
   server,

@@ -48,7 +48,8 @@ async function measure(journal: Journal, { inFlight, asSent }: Load, seconds: nu
     while (!isOver && sent - committed < inFlight) {
       const source = sources[sent % DEVICES]!;
       const frame = { ...source.frame, seq: 1 + Math.floor(sent / DEVICES) };
-      if (!journal.append(frame, asSent ? source.asSent : undefined)) throw new Error('the journal is full');
+      const refusal = journal.append(frame, asSent ? source.asSent : undefined);
+      if (refusal) throw new Error(`the journal is ${refusal}`);
       sent++;
     }
     if (isOver && committed === sent) done.resolve();

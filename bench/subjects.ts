@@ -72,7 +72,12 @@ async function startBare(mode: AckMode, { devices }: SubjectOptions) {
 }
 
 /** What a device may send at a time stays as it is by default; only the rate is without a limit. */
-const HUB_ENV = { HUB_LOG__LEVEL: 'warn', HUB_LIMITS__READINGS_PER_SECOND: '1000000' };
+const HUB_ENV = {
+  HUB_LOG__LEVEL: 'warn',
+  HUB_LIMITS__READINGS_PER_SECOND: '1000000',
+  HUB_LIMITS__FRAMES_PER_SECOND: '1000000',
+  HUB_LIMITS__BYTES_PER_SECOND: '1000000000',
+};
 const ADDING = 50;
 const SETTLE_MS = 120_000;
 const POLL_MS = 50;

@@ -1,15 +1,14 @@
-/** The verbs of readings: those in the store, those that come in, and those that were refused. */
+/** The verbs of readings: those in the store, and those that come in. */
 import { type Command, Option } from 'commander';
 import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './cli-session.ts';
 import * as show from './cli-tables.ts';
 import { backoffMs } from './kit/backoff.ts';
 import { UserError } from './kit/errors.ts';
-import type { QuarantinedReading } from './telemetry/quarantine.ts';
 
 /** The options of a query that are the API's own parameters. */
 const ASKED = new Set(['stream', 'from', 'to', 'fields', 'every', 'fn', 'order', 'limit']);
 
-/** Adds `hub query`, `hub tail` and `hub quarantine ls`. */
+/** Adds `hub query` and `hub tail`. */
 export function registerReadings(program: Command, verb: AddVerb): void {
   const query = verb(program, 'query <device> <stream>', 'Readings of a device from the store.', runQuery, [
     'hub query meter-7 power --from -15m',
@@ -30,11 +29,6 @@ export function registerReadings(program: Command, verb: AddVerb): void {
   ])
     .option('--stream <name>', 'only this stream')
     .option('--json', 'one JSON object a line');
-  const quarantine = program.command('quarantine').description('Readings that were refused.');
-  verb(quarantine, 'ls', 'The newest refused readings, with reasons.', listQuarantine, ['hub quarantine ls --device a'])
-    .option('--device <device>', 'only of this device')
-    .option('--limit <rows>', 'at most so many', '100')
-    .option('--json', 'as JSON');
 }
 
 async function runQuery({ client, options, color, print, hint }: Session, device = '', stream = '') {
@@ -89,13 +83,4 @@ function printEvent({ event, data }: ServerEvent, { options, color, print, hint 
   }
   const { device, stream, ...reading } = JSON.parse(data);
   print(`${color.cyan(device)} ${color.dim(stream)} ${show.readingText(reading)}`);
-}
-
-async function listQuarantine({ client, options, color, print, hint }: Session) {
-  const { device, limit } = options;
-  const parameters = new URLSearchParams({ limit: String(limit), ...(device && { device: String(device) }) });
-  const { readings } = await client.json<{ readings: QuarantinedReading[] }>('GET', `/v1/quarantine?${parameters}`);
-  if (options.json) print(JSON.stringify(readings, undefined, 2));
-  else if (readings.length === 0) hint('Nothing was refused.');
-  else print(show.quarantineTable(readings, color));
 }

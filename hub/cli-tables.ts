@@ -5,7 +5,6 @@ import type { HubStatus } from './api/status.ts';
 import type { Command } from './commands/command.ts';
 import type { Device } from './devices/devices.ts';
 import type { Presence, SessionRecord } from './devices/presence.ts';
-import type { QuarantinedReading } from './telemetry/quarantine.ts';
 import type { SinkState } from './telemetry/sinks.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
@@ -86,7 +85,6 @@ export function sessionTable(sessions: SessionRecord[], now: number, color: Colo
 
 export function statusSheet(status: HubStatus, color: Colors): string {
   const { devices, readings, frames, journal, quarantine } = status;
-  const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
   const rows: [string, Cell][] = [
     ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
     ['state', status.ready ? color.green('ready') : color.red(`not ready: ${status.reasons.join('; ')}`)],
@@ -94,9 +92,10 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected`],
     ['frames', `${frames.received} received, ${frames.duplicate} known already, ${frames.skipped} skipped by devices`],
     ['rate', `${Math.round(readings.perSecond)} readings/s`],
-    ['journal', journal.failing ? color.red(`cannot be written; ${filled}`) : filled],
+    ['journal', journalText(journal, color)],
     ...brokerRows(status, color),
-    ['quarantine', `${quarantine.readings} readings${quarantine.dropped > 0 ? `, ${quarantine.dropped} dropped` : ''}`],
+    ['quarantine', quarantineText(quarantine, color)],
+    ...careRows(status, color),
   ];
   const sinks = status.sinks.map((sink) => [
     sink.name,
@@ -121,19 +120,45 @@ function brokerRows({ brokers }: HubStatus, color: Colors): [string, Cell][] {
   return [['brokers', count], ...rows];
 }
 
+/** What the store lost and got back; nothing when there is nothing to say. */
+function careRows({ store }: HubStatus, color: Colors): [string, Cell][] {
+  const { replay, comparison } = store;
+  const texts = replay.leftFrames > 0 ? [color.yellow(`${replay.leftFrames} frames are to be written again`)] : [];
+  if (replay.replayed > 0) texts.push(`${replay.replayed} readings written again`);
+  if (replay.restarts > 0) texts.push(`restarted ${replay.restarts} times`);
+  if (replay.tells === false) texts.push(color.yellow('does not tell of its restarts'));
+  const { compared = 0, missing = 0, restored = 0, upTo = 0 } = comparison ?? {};
+  if (missing > restored) texts.push(color.red(`${missing - restored} values lost`));
+  if (restored > 0) texts.push(color.yellow(`${restored} values were missing and are restored`));
+  if (compared > 0) texts.push(`compared up to ${time(upTo)}`);
+  return texts.length > 0 ? [['store', texts.join(', ')]] : [];
+}
+
+/** `2 MiB of 4 GiB`, and what is wrong with it. */
+function journalText({ space, failing, damage, ...journal }: HubStatus['journal'], color: Colors): string {
+  const troubles = [];
+  if (failing) troubles.push('cannot be written');
+  if (space.alarm > 0) troubles.push(`room for ${bytes(space.roomBytes)} more, by its ${space.endsBy}`);
+  if (damage.length > 0) troubles.push(`damaged in ${damage.length} places, see hub journal check`);
+  const filled = `${bytes(journal.bytes)} of ${bytes(journal.limitBytes)}`;
+  if (troubles.length === 0) return filled;
+  const paint = failing || space.alarm === 95 ? color.red : color.yellow;
+  return paint([filled, ...troubles].join('; '));
+}
+
+/** `2 readings`, and what is wrong with it. */
+function quarantineText({ readings, limitReadings, alarm, dropped }: HubStatus['quarantine'], color: Colors): string {
+  const filled = `${readings} readings${alarm > 0 ? ` of ${limitReadings}` : ''}`;
+  const text = dropped > 0 ? `${filled}, ${dropped} not kept` : filled;
+  if (alarm === 0) return text;
+  return alarm === 100 ? color.red(`${text}; full`) : color.yellow(`${text}; nearly full`);
+}
+
 /** Rows of telemetry; columns are the fields that occur. */
 export function rowTable(rows: Record<string, unknown>[], color: Colors): string {
   const fields = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'ts');
   const cells = rows.map((row) => [time(Number(row.ts)), ...fields.map((name) => cell(row[name]))]);
   return table(['TIME', ...fields], cells, color);
-}
-
-/** Refused readings: when, whose, what was wrong where, and what was sent. */
-export function quarantineTable(readings: QuarantinedReading[], color: Colors): string {
-  const rows = readings.map(({ receivedAt, device, stream, path, code, message, reading }) => {
-    return [time(receivedAt), device, cell(stream), cell(path), code, cell(message), cell(reading)];
-  });
-  return table(['RECEIVED', 'DEVICE', 'STREAM', 'PATH', 'RULE', 'MESSAGE', 'READING'], rows, color);
 }
 
 /** `2026-07-01 12:00:00.000Z  temperature=21.4 humidity=48.2` */

@@ -1,6 +1,7 @@
 /** Finds the running hub and speaks to its operator API: plain requests and the live stream of events. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { Problem } from './api/problem.ts';
 import { RequestMistake } from './cli-mistakes.ts';
 import { type Client, EXIT, type ServerEvent } from './cli-session.ts';
@@ -9,6 +10,8 @@ import { UserError } from './kit/errors.ts';
 /** The part of <data>/hub.json that a client needs. */
 interface HubFile {
   api: string;
+  /** The certificate that the API shows, when it speaks TLS. PEM text. */
+  apiCertificate?: string;
 }
 
 interface Target {
@@ -82,10 +85,20 @@ async function request({ url, token, signal }: Target, path: string, options: Re
   };
   const response = await fetch(new URL(path, url), { ...options, headers, signal }).catch((error: Error) => {
     if (signal.aborted) throw error;
-    throw new UserError(`The hub at ${url} does not answer. Is it running?`, EXIT.unreachable);
+    throw new UserError(whyUnreachable(url, error.cause), EXIT.unreachable);
   });
   if (!response.ok) throw await refusalIn(response);
   return response;
+}
+
+/** The error codes of a certificate that is not trusted, or not for this name. */
+const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/;
+
+function whyUnreachable(url: string, cause: unknown): string {
+  const { code = '', message } = (cause ?? {}) as NodeJS.ErrnoException;
+  if (!CERTIFICATE_ERRORS.test(code)) return `The hub at ${url} does not answer. Is it running?`;
+  const advice = 'Set HUB_URL to a name that is in its certificate, and NODE_EXTRA_CA_CERTS to a file to trust.';
+  return `The certificate of ${url} is not trusted: ${message}. ${advice}`;
 }
 
 /** The hub's own words for why it refused; a mistake in the request is one of usage. */
@@ -99,7 +112,10 @@ async function refusalIn(response: Response): Promise<UserError> {
 async function urlIn(dataDir: string): Promise<string> {
   const file = join(dataDir, 'hub.json');
   try {
-    return (JSON.parse(await readFile(file, 'utf8')) as HubFile).api;
+    const { api, apiCertificate } = JSON.parse(await readFile(file, 'utf8')) as HubFile;
+    // Whoever wrote this file is the hub, so what it shows needs no authority.
+    if (apiCertificate) setDefaultCACertificates([...getCACertificates('default'), apiCertificate]);
+    return api;
   } catch {
     const message = `No hub is running with the data folder ${dataDir}: start one, or name it by --data or HUB_URL.`;
     throw new UserError(message, EXIT.unreachable);

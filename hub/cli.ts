@@ -8,13 +8,17 @@ import { registerAudit } from './cli-audit.ts';
 import { registerBridge } from './cli-bridge.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerDevices } from './cli-devices.ts';
+import { registerGaps } from './cli-gaps.ts';
 import { registerGroups } from './cli-groups.ts';
+import { registerJournal } from './cli-journal.file.ts';
 import { RequestMistake } from './cli-mistakes.ts';
 import { registerOperators } from './cli-operators.ts';
+import { registerQuarantine } from './cli-quarantine.ts';
 import { registerReadings } from './cli-readings.ts';
 import { registerSchedules } from './cli-schedules.ts';
 import { EXIT, EXIT_CODES, type Verb, WAITING_EXIT_CODES } from './cli-session.ts';
 import { registerStatus } from './cli-status.ts';
+import { registerStore } from './cli-store.ts';
 import { registerCompletion } from './completion/completion.file.ts';
 import type { Role } from './operators/operators.ts';
 
@@ -28,9 +32,11 @@ export function registerCli(program: Command): void {
   const tolerate = () => void process.stdout.off('error', ignore).on('error', ignore);
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
-  const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
-  for (const register of [...parts, registerStatus, registerOperators, registerAudit, registerBridge])
-    register(program, verb);
+  const readings = [registerDevices, registerReadings, registerQuarantine, registerGaps];
+  const orders = [registerCommands, registerGroups, registerSchedules];
+  const care = [registerStatus, registerStore, registerOperators, registerAudit, registerBridge];
+  for (const register of [...readings, ...orders, ...care]) register(program, verb);
+  registerJournal(program);
   registerCompletion(program, verb);
   registerHelp(program);
 }

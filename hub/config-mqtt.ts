@@ -3,8 +3,9 @@ import { EMBEDDED, nameOf } from './bridge/brokers.ts';
 import { faultOfPayload } from './bridge/payload.ts';
 import { compileRules } from './bridge/rules.ts';
 import { faultOfPrefix, faultsOfTopics } from './bridge/topics.ts';
-import type { Config, ConfigSource, Mistake } from './config.ts';
-import { isLoopback } from './kit/loopback.ts';
+import type { Config, ConfigSource } from './config.ts';
+import type { Mistake } from './config-doors.ts';
+import { isLoopback } from './kit/network.ts';
 
 type Mqtt = Config['mqtt'];
 type Broker = Mqtt['brokers'][number];

@@ -2,9 +2,9 @@
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
+import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
 import { checkMqtt } from './config-mqtt.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
-import { isLoopback } from './kit/loopback.ts';
 
 export type { Config };
 
@@ -167,12 +167,6 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `path`: JSON pointer. */
-export interface Mistake {
-  path: string;
-  message: string;
-}
-
 /** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
 function crossCheck(config: Config, { readFile, env }: ConfigSource, isSound: (section: string) => boolean): Mistake[] {
   return [
@@ -181,22 +175,6 @@ function crossCheck(config: Config, { readFile, env }: ConfigSource, isSound: (s
     ...(isSound('mqtt') ? checkMqtt(config.mqtt, readFile, env) : []),
     ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
   ];
-}
-
-function checkGateway({ tls, host }: Config['gateway']): Mistake[] {
-  const mistakes: Mistake[] = [];
-  if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    mistakes.push({ path: '/gateway/tls', message: 'needs both certFile and keyFile, or neither' });
-  }
-  if (!tls.enabled && !isLoopback(host)) {
-    mistakes.push({ path: '/gateway/tls/enabled', message: `may be false only on a loopback address, not on ${host}` });
-  }
-  return mistakes;
-}
-
-function checkApi({ host }: Config['api']): Mistake[] {
-  if (isLoopback(host)) return [];
-  return [{ path: '/api/host', message: `must be a loopback address, because the API has no TLS; it is ${host}` }];
 }
 
 /** The address is not repeated in the message: it may hold a password. */
@@ -230,6 +208,16 @@ function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: stri
 }
 
 const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'the file';
+
+/** Every secret that the configuration holds, with the user name beside it, for `hideSecrets`. */
+export function secretsOf(config: Config): { user?: string; secret: string }[] {
+  return OPTIONS.filter(({ schema }) => schema['x-secret']).flatMap(({ path }) => {
+    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, config as unknown as Tree);
+    const secret = section[path.at(-1)!];
+    if (typeof secret !== 'string') return [];
+    return [typeof section.username === 'string' ? { user: section.username, secret } : { secret }];
+  });
+}
 
 /** A copy of the configuration in which secrets are masked, for people and logs. */
 export function redacted(config: Config): Config {

@@ -8,7 +8,7 @@ import type { OwnBrokerStatus } from './bridge/status.ts';
 import type { Topics } from './bridge/topics.ts';
 import type { Config } from './config.ts';
 import { keyIdOf } from './devices/token.ts';
-import { readCertificate } from './gateway/certificate.selfsigned.ts';
+import { keepCertificate } from './gateway/certificates.tls.ts';
 import type { HubStart } from './hub.ts';
 import { listening } from './hub-doors.ts';
 import type { Records } from './hub-records.ts';
@@ -30,11 +30,12 @@ const NAME_CHARS = 64;
 const TOPIC_CHARS = 256;
 
 export async function openOwnBroker(
-  { config, log, stack }: HubStart,
+  start: HubStart,
   { operators, audit }: Records,
   topics: Topics,
   hubId: string,
 ): Promise<OwnBroker> {
+  const { config, log, stack } = start;
   let hubLink: BrokerLink | undefined;
   const recordRefused = createDamper(audit.record);
   const broker = await createEmbeddedBroker(
@@ -66,7 +67,7 @@ export async function openOwnBroker(
     async open(link) {
       hubLink = link;
       await connected(link);
-      return listen(config.mqtt.listener, broker.listen);
+      return listen(start, config.mqtt.listener, broker.listen);
     },
   };
 }
@@ -78,11 +79,14 @@ function addressOf({ host, port, certFile }: Pick<Address, 'host' | 'port' | 'ce
 }
 
 async function listen(
+  { log, stack }: HubStart,
   { host, port, certFile, keyFile }: Address,
   start: Awaited<ReturnType<typeof createEmbeddedBroker>>['listen'],
 ): Promise<string> {
-  const tls = certFile && keyFile ? { tls: await readCertificate(certFile, keyFile) } : {};
-  const taken = await listening('mqtt.listener.port', port, () => start({ host, port, ...tls }));
+  const files = certFile && keyFile ? { certFile, keyFile } : undefined;
+  const tls = files && (await keepCertificate({ files, minVersion: 'TLSv1.2', log }));
+  if (tls) stack.push('certificate of the broker', async () => tls.close());
+  const taken = await listening('mqtt.listener.port', port, () => start({ host, port, ...(tls && { tls }) }));
   return addressOf({ host, port: taken, ...(certFile && { certFile }) });
 }
 

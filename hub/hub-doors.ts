@@ -1,30 +1,67 @@
 /** Opens the doors: operators first, devices last. */
 import { join } from 'node:path';
-import { createApi } from './api/server.http.ts';
+import { type ApiOptions, createApi } from './api/server.http.ts';
 import { createDamper } from './audit/damper.ts';
 import type { Config } from './config.ts';
 import { type Admission, createAdmission, DEVICE_PATH } from './gateway/admission.ts';
-import { type Certificate, readCertificate, selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
-import { createListener } from './gateway/listener.ws.ts';
+import { selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
+import { type CertificateFiles, type CertificateKeeper, keepCertificate } from './gateway/certificates.tls.ts';
+import { createListener, type Listener } from './gateway/listener.ws.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';
 import type { Road } from './hub-road.ts';
 import type { Storage } from './hub-storage.ts';
 import type { Jobs } from './jobs.cron.ts';
 import { UserError } from './kit/errors.ts';
-import type { Log } from './kit/log.ts';
+import { createNetworks } from './kit/network.ts';
 import { keepAdminToken } from './operators/admin-token.file.ts';
 
 /** How the drain time is shared: acks for what was taken, goodbyes to the devices; the rest is for sinks and files. */
 const SHARES = { acks: 0.3, goodbyes: 0.1 };
 
+/** What each door shows; the same for both when operators see the devices' certificate. */
+export type Certificates = Partial<Record<'gateway' | 'api', CertificateKeeper>>;
+
+/** Throws `UserError` for a certificate that cannot be used. */
+export async function openCertificates(start: HubStart): Promise<Certificates> {
+  const { gateway, api } = start.config;
+  const { clientCaFile, clientCrlFile, ...own } = gateway.tls;
+  const clients = { ...(clientCaFile && { clientCaFile }), ...(clientCrlFile && { clientCrlFile }) };
+  const certificates: Certificates = {};
+  if (gateway.tls.enabled) certificates.gateway = await keep(start, own, clients);
+  if (!api.tls.enabled) return certificates;
+  const isShared = api.tls.certFile === undefined && certificates.gateway !== undefined;
+  certificates.api = isShared ? certificates.gateway! : await keep(start, { ...own, ...api.tls });
+  return certificates;
+}
+
+/** The certificate of these options, or the self-signed one. */
+async function keep(
+  { dataDir, log, stack }: HubStart,
+  { certFile, keyFile, minVersion }: Config['api']['tls'],
+  clients: Pick<CertificateFiles, 'clientCaFile' | 'clientCrlFile'> = {},
+): Promise<CertificateKeeper> {
+  const isOwn = certFile !== undefined && keyFile !== undefined;
+  const own = isOwn ? { certFile, keyFile } : await selfSigned(join(dataDir, 'tls'), log);
+  const keeper = await keepCertificate({ files: { ...own, ...clients }, minVersion, log });
+  stack.push('certificate', async () => keeper.close());
+  return keeper;
+}
+
+async function selfSigned(dir: string, log: HubStart['log']): Promise<CertificateFiles> {
+  const { made, ...files } = await selfSignedCertificate(dir);
+  if (made) log.info({ dir }, 'made a self-signed certificate; devices trust its cert.pem');
+  return files;
+}
+
 /** Resolves to the address. */
 export async function openApi(
   { config, dataDir, readiness, log, version, stack }: HubStart,
-  { catalog, store, quarantine }: Storage,
+  { catalog, store, quarantine, gaps }: Storage,
   records: Records,
-  { sessions, live, metrics, reporter }: Road,
+  { sessions, live, metrics, reporter, care, quarantineReplay }: Road,
   jobs: Jobs,
+  certificate: CertificateKeeper | undefined,
 ): Promise<string> {
   const deps = {
     ...records,
@@ -33,40 +70,71 @@ export async function openApi(
     keepOperatorToken: (name: string, token: string) => keepAdminToken(join(dataDir, 'admin.token'), name, token),
     catalog,
     store,
+    replay: care.replay,
     live,
     metrics,
     quarantine,
+    quarantineReplay,
+    gaps,
     status: reporter.status,
     bridge: reporter.bridge,
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,
     version,
   };
-  const http = await listening('api.port', config.api.port, () => createApi(deps, config.api));
+  const http = await listening('api.port', config.api.port, () => createApi(deps, apiOptions(config, certificate)));
   stack.push('operator API', () => http.close());
+  certificate?.onChange(() => http.useCertificate(apiTls(config, certificate)));
   return http.url;
 }
 
+function apiOptions(config: Config, certificate: CertificateKeeper | undefined): ApiOptions {
+  const { host, port, trustedProxies } = config.api;
+  const { failedAttemptsPerMinute } = config.limits;
+  const tls = certificate && { tls: apiTls(config, certificate) };
+  return { host, port, trustedProxies, failedAttemptsPerMinute, ...tls };
+}
+
+/** The gateway may ask clients for theirs; the API never does. */
+function apiTls({ api }: Config, { current: { cert, key } }: CertificateKeeper) {
+  return { cert, key, minVersion: api.tls.minVersion };
+}
+
 /** Resolves to the address. */
-export async function openGateway(start: HubStart, records: Records, { sessions }: Road): Promise<string> {
-  const { config, dataDir, log, stack, readiness } = start;
+export async function openGateway(
+  start: HubStart,
+  records: Records,
+  { sessions, metrics }: Road,
+  certificates: Certificates,
+): Promise<string> {
+  const { config, log, stack, readiness } = start;
   const { limits, gateway } = config;
-  const { host, port, heartbeatMs, drainMs } = gateway;
+  const certificate = certificates.gateway;
+  const { port, drainMs, tls: _, trustedProxies, ...where } = gateway;
   const admission = openAdmission(config, records);
-  const tls = gateway.tls.enabled ? { tls: await certificateOf(config, join(dataDir, 'tls'), log) } : {};
-  const door = await listening('gateway.port', port, () =>
-    createListener(
-      { admission, sessions, log },
-      { host, port, heartbeatMs, frameBytes: limits.frameBytes, maxConnections: limits.connections, ...tls },
-    ),
-  );
+  const options = {
+    ...{ ...where, port, proxies: createNetworks(trustedProxies) },
+    ...{ frameBytes: limits.frameBytes, maxConnections: limits.connections },
+    ...(certificate && { tls: certificate.current }),
+  };
+  const door = await listening('gateway.port', port, () => createListener({ admission, sessions, log }, options));
+  certificate?.onChange(door.useCertificate);
+  metrics.watchDoors({
+    knocks: () => door.knocks,
+    certificates: () => Object.fromEntries(Object.entries(certificates).map(([door, kept]) => [door, kept.expiresAt])),
+  });
   stack.push('gateway', async () => {
     readiness.set(false);
     admission.drain();
     await sessions.drain(drainMs * SHARES.acks);
     await door.close(drainMs * SHARES.goodbyes);
   });
-  return `${gateway.tls.enabled ? 'wss' : 'ws'}://${host}:${door.port}${DEVICE_PATH}`;
+  return addressOf(gateway, door);
+}
+
+function addressOf({ tls, host, socketPath }: Config['gateway'], { port }: Listener): string {
+  if (socketPath !== undefined) return `ws+unix://${socketPath}:${DEVICE_PATH}`;
+  return `${tls.enabled ? 'wss' : 'ws'}://${host.includes(':') ? `[${host}]` : host}:${port}${DEVICE_PATH}`;
 }
 
 function openAdmission({ gateway, limits }: Config, { devices, audit }: Records): Admission {
@@ -74,6 +142,11 @@ function openAdmission({ gateway, limits }: Config, { devices, audit }: Records)
   return createAdmission(
     {
       authenticate: devices.authenticate,
+      recognise(id) {
+        const device = devices.get(id);
+        if (!device) return { code: 'certificate-invalid', detail: `There is no device "${id.slice(0, 80)}".` };
+        return device.enabled ? device : { code: 'device-disabled', detail: `The device "${id}" is disabled.` };
+      },
       onFailure(from, { code, detail }, keyId = '') {
         const target = keyId && `key ${keyId}`;
         void recordStranger({ actor: 'unknown', action: 'device.connect', target, result: code, from, detail });
@@ -81,13 +154,6 @@ function openAdmission({ gateway, limits }: Config, { devices, audit }: Records)
     },
     { ...limits, maxConnections: limits.connections, origins: gateway.origins },
   );
-}
-
-async function certificateOf({ gateway: { tls } }: Config, dir: string, log: Log): Promise<Certificate> {
-  if (tls.certFile !== undefined && tls.keyFile !== undefined) return readCertificate(tls.certFile, tls.keyFile);
-  const { made, ...certificate } = await selfSignedCertificate(dir);
-  if (made) log.info({ dir }, 'made a self-signed certificate; devices trust its cert.pem');
-  return certificate;
 }
 
 /** Names the option by which a port that cannot be had is moved. */

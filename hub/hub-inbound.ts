@@ -75,7 +75,7 @@ export function openRules(
 
 function openTelemetry(
   { config, counts, log }: HubStart,
-  { catalog, journal, retentionMs }: Storage,
+  { catalog, journal, quarantine, retentionMs }: Storage,
   records: Records,
   link: BrokerLink,
   { hubId, rules, echoes }: InboundOptions,
@@ -83,7 +83,8 @@ function openTelemetry(
   return createInboundTelemetry({
     ...{ broker: link.name, hubId, rules, counts, log },
     ingest: createIngest({ ...config.limits, streams: catalog.streams, retentionMs }),
-    append: (frame) => journal.append(frame),
+    append: (frame) => journal.append(frame) === undefined,
+    quarantine,
     device: (id) => records.devices.get(id),
     register: (id, rule) => register(records, id, link.name, rule.name),
     echoes: () => (link.status().version === 4 ? echoes : undefined),

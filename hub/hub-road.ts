@@ -8,12 +8,14 @@ import type { GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
 import type { HubStart } from './hub.ts';
 import type { Bridge } from './hub-bridge.ts';
+import { type Care, openCare } from './hub-care.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
 import type { Live } from './telemetry/live.ts';
+import { createQuarantineReplay, isFromQuarantine, type QuarantineReplay } from './telemetry/quarantine-replay.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
 import type { Sink } from './telemetry/store.ts';
 
@@ -22,6 +24,8 @@ export interface Road {
   live: Live;
   metrics: Metrics;
   reporter: StatusReporter;
+  care: Care;
+  quarantineReplay: QuarantineReplay;
 }
 
 /** What only a device can make of a command. */
@@ -32,18 +36,22 @@ const SINKS_SHARE = 0.4;
 
 export function openRoad(start: HubStart, storage: Storage, records: Records, bridge: Bridge): Road {
   const { config, counts, live, log, stack } = start;
-  const { journal, store } = storage;
+  const { journal, store, quarantine } = storage;
+  const ingest = createIngest({ ...config.limits, streams: storage.catalog.streams, retentionMs: storage.retentionMs });
+  const quarantineReplay = createQuarantineReplay({ quarantine, ingest, journal });
   const sinks = openSinks(start, storage, bridge.sinks, (offset) => sessions.storedUpTo(offset));
-  const reporter = openReporter(start, storage, records, bridge, sinks, counts);
-  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size);
+  const care = openCare(start, storage, sinks);
+  const reporter = openReporter(start, storage, records, bridge, sinks, counts, care);
+  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care, quarantineReplay);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
     limits: config.limits,
     heartbeatMs: config.gateway.heartbeatMs,
     checks: loadUplinkChecks(),
-    ingest: createIngest({ ...config.limits, streams: storage.catalog.streams, retentionMs: storage.retentionMs }),
+    ingest,
     counts,
     journal,
+    quarantine,
     commands,
     observeAck: metrics.observeAckLatency,
     onOpen(session) {
@@ -73,16 +81,16 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
   stack.push('token watch', async () => clearInterval(tokenWatch));
   onReadings(storage, records, live, leaveExpired);
   onChanges(start, storage, records, sessions, live);
-  return { sessions, live, metrics, reporter };
+  return { sessions, live, metrics, reporter, care, quarantineReplay };
 }
 
 function openSinks(
   { config, log, stack }: HubStart,
-  { journal, store, quarantine }: Storage,
+  { journal, store, quarantine, gaps }: Storage,
   others: readonly Sink[],
   storedUpTo: (offset: number) => void,
 ): Sinks {
-  const sinks = createSinks(journal, [store, quarantine, ...others], {
+  const sinks = createSinks(journal, [store, quarantine, gaps, ...others], {
     batchReadings: config.store.batchReadings,
     log,
     onRefused: (refused) => quarantine.add(refused),
@@ -90,6 +98,7 @@ function openSinks(
       if (sink === store.name) storedUpTo(offset);
     },
   });
+  quarantine.onRoom(sinks.nudge);
   stack.push('sinks', () => sinks.close({ drainMs: config.gateway.drainMs * SINKS_SHARE }));
   return sinks;
 }
@@ -101,6 +110,7 @@ function openReporter(
   bridge: Bridge,
   sinks: Sinks,
   counts: GatewayCounts,
+  care: Care,
 ): StatusReporter {
   readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
   readiness.add(() => audit.status().failing && 'the audit log cannot be written; the log says why');
@@ -112,6 +122,7 @@ function openReporter(
     journal,
     sinks,
     quarantine,
+    store: care.status,
     audit,
     bridge: bridge.status,
     notReady: readiness.reasons,
@@ -121,11 +132,13 @@ function openReporter(
 }
 
 function openMetrics(
-  { journal }: Storage,
+  { journal, quarantine, gaps }: Storage,
   { commands, devices, presence }: Records,
   reporter: StatusReporter,
   counts: GatewayCounts,
   sessions: () => number,
+  care: Care,
+  quarantineReplay: QuarantineReplay,
 ): Metrics {
   return createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
@@ -142,6 +155,9 @@ function openMetrics(
     journal: () => journal.status(Date.now()),
     sinks: reporter.sinks,
     brokers: () => reporter.bridge().brokers,
+    store: care.status,
+    quarantine: () => ({ ...quarantine.status(), replayed: quarantineReplay.replayed }),
+    gaps: () => gaps.noticed,
   });
 }
 
@@ -154,7 +170,9 @@ function onReadings(
 ): void {
   journal.onCommit((frames) => {
     live.update(frames);
-    for (const { device, epoch, receivedAt, readings } of frames) {
+    for (const frame of frames) {
+      if (isFromQuarantine(frame)) continue;
+      const { device, epoch, receivedAt, readings } = frame;
       devices.touch(device, receivedAt);
       presence.heard(device, receivedAt, readings.length, originOf(epoch)?.broker);
     }
@@ -165,7 +183,13 @@ function onReadings(
 }
 
 /** What follows from a change of a command, of a presence, of a device. */
-function onChanges({ log }: HubStart, { journal }: Storage, records: Records, sessions: Sessions, live: Live): void {
+function onChanges(
+  { log }: HubStart,
+  { journal, gaps }: Storage,
+  records: Records,
+  sessions: Sessions,
+  live: Live,
+): void {
   const { commands, devices, presence } = records;
   commands.onChange((command) => {
     const { device, id, state, updatedAt } = command;
@@ -179,5 +203,6 @@ function onChanges({ log }: HubStart, { journal }: Storage, records: Records, se
     if (device) return;
     for (const part of [live, journal, presence]) part.forget(id);
     commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
+    gaps.forget(id).catch((error) => log.error({ device: id, err: error }, 'its gaps stay'));
   });
 }

@@ -4,6 +4,8 @@ import { type Catalog, loadCatalog } from '../schemas/index.ts';
 import type { Config } from './config.ts';
 import type { HubStart } from './hub.ts';
 import type { Log } from './kit/log.ts';
+import { createSqliteGaps } from './telemetry/gaps.sqlite.ts';
+import type { GapLedger } from './telemetry/gaps.ts';
 import { openJournal } from './telemetry/journal.file.ts';
 import type { Journal } from './telemetry/journal.ts';
 import { createSqliteQuarantine } from './telemetry/quarantine.sqlite.ts';
@@ -17,6 +19,7 @@ export interface Storage {
   journal: Journal;
   store: TelemetryStore;
   quarantine: Quarantine;
+  gaps: GapLedger;
   /** How long the store keeps a reading; 0: for ever. */
   retentionMs: number;
 }
@@ -35,9 +38,13 @@ export async function openStorage({ config, dataDir, log, stack }: HubStart): Pr
   const quarantine = await createSqliteQuarantine({
     file: join(dataDir, 'quarantine.db'),
     limitReadings: config.limits.quarantineReadings,
+    log,
   });
   stack.push('quarantine', () => quarantine.close());
-  return { catalog, journal, store, quarantine, retentionMs: config.store.retentionDays * DAY_MS };
+  journal.onCommit((frames) => quarantine.expect(frames));
+  const gaps = await createSqliteGaps({ file: join(dataDir, 'gaps.db') });
+  stack.push('gap ledger', () => gaps.close());
+  return { catalog, journal, store, quarantine, gaps, retentionMs: config.store.retentionDays * DAY_MS };
 }
 
 function openStore(

@@ -3,9 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { openBridge } from './hub-bridge.ts';
-import { openApi, openGateway } from './hub-doors.ts';
+import { openApi, openCertificates, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
-import { openRoad } from './hub-road.ts';
+import { openRoad, type Road } from './hub-road.ts';
 import { openStorage, type Storage } from './hub-storage.ts';
 import { type Job, type Jobs, startJobs } from './jobs.cron.ts';
 import { Unavailable, UserError } from './kit/errors.ts';
@@ -36,6 +36,10 @@ export interface HubStart extends HubOptions {
 export interface Hub {
   /** `mqtt`: of its own broker, when it has one. */
   urls: { api: string; gateway: string; mqtt?: string };
+  /** The certificate that operators see, when the API speaks TLS. PEM text. */
+  apiCertificate?: string;
+  /** Reads the certificates again; those that cannot be used are logged and change nothing. */
+  reload(): Promise<void>;
   /** Drains: takes nothing new, finishes what it has, says goodbye to the devices. Idempotent. */
   stop(): Promise<void>;
 }
@@ -67,14 +71,19 @@ async function build(start: HubStart): Promise<Hub> {
   const bridge = await openBridge(start, storage, records);
   const road = openRoad(start, storage, records, bridge);
   await storage.journal.saveCursors();
-  const jobs = openJobs(start, storage, records);
-  const api = await openApi(start, storage, records, road, jobs);
-  const gateway = await openGateway(start, records, road);
+  const jobs = openJobs(start, storage, records, road);
+  const certificates = await openCertificates(start);
+  const api = await openApi(start, storage, records, road, jobs, certificates.api);
+  const gateway = await openGateway(start, records, road, certificates);
   const mqtt = await bridge.open();
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {
     urls: { api, gateway, ...(mqtt !== undefined && { mqtt }) },
+    ...(certificates.api && { apiCertificate: certificates.api.current.cert }),
+    async reload() {
+      for (const keeper of new Set(Object.values(certificates))) await keeper.reload();
+    },
     stop() {
       stopped ??= unwind(start);
       return stopped;
@@ -82,8 +91,9 @@ async function build(start: HubStart): Promise<Hub> {
   };
 }
 
-function openJobs({ log, stack }: HubStart, storage: Storage, records: Records): Jobs {
-  const jobs = startJobs(timetable(storage, records), (job, error) => log.error({ job, err: error }, 'a job failed'));
+function openJobs({ log, stack }: HubStart, storage: Storage, records: Records, { care }: Road): Jobs {
+  const table = [...timetable(storage, records), ...care.jobs];
+  const jobs = startJobs(table, (job, error) => log.error({ job, err: error }, 'a job failed'));
   stack.push('jobs', () => jobs.close());
   return jobs;
 }

@@ -9,10 +9,10 @@ import { brokerNames } from './bridge/brokers.ts';
 import { openPayload } from './bridge/payload.ts';
 import { registerCli } from './cli.ts';
 import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli-bridge-test.ts';
-import { type Config, loadConfig, OPTIONS, type Option, redacted } from './config.ts';
+import { type Config, loadConfig, OPTIONS, type Option, redacted, secretsOf } from './config.ts';
 import { openRules } from './hub-inbound.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
-import { redact } from './kit/redact.ts';
+import { hideSecrets, redact } from './kit/redact.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
@@ -120,6 +120,7 @@ function readConfig(flags: ConfigFlags): { config: Config; file: string | undefi
 async function run(config: Config, dataDir: string): Promise<void> {
   // Only here: the verbs that ask a running hub shall not wait for the parts of one to be loaded.
   const [{ startHub }, { createLog }] = await Promise.all([import('./hub.ts'), import('./kit/log.ts')]);
+  hideSecrets(secretsOf(config));
   const log = createLog(config.log);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');
@@ -127,7 +128,8 @@ async function run(config: Config, dataDir: string): Promise<void> {
   });
   const hub = await startHub(config, { dataDir, log, version: VERSION });
   const addressFile = join(dataDir, 'hub.json');
-  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...hub.urls })}\n`, { mode: 0o600 });
+  const { urls, apiCertificate } = hub;
+  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...urls, apiCertificate })}\n`, { mode: 0o600 });
   log.info({ ...hub.urls, data: dataDir }, 'the hub is ready');
   let stopping = false;
   const stop = async (signal: string) => {
@@ -145,6 +147,9 @@ async function run(config: Config, dataDir: string): Promise<void> {
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => void stop(signal));
+  // On a terminal it means that the terminal is gone; elsewhere an operator asks for the certificates to be read again.
+  const isAttended = process.stdin.isTTY === true;
+  process.on('SIGHUP', (signal) => void (isAttended ? stop(signal) : hub.reload()));
 }
 
 try {

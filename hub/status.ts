@@ -1,5 +1,5 @@
 /** Puts together what the hub says of itself, from the parts that know it. */
-import type { HubStatus, SinkStatus } from './api/status.ts';
+import type { HubStatus, SinkStatus, StoreCare } from './api/status.ts';
 import type { Audit } from './audit/audit.ts';
 import type { BridgeStatus, BrokerStatus } from './bridge/status.ts';
 import type { PresenceState } from './devices/presence.ts';
@@ -16,7 +16,8 @@ export interface StatusDeps {
   presence(): Record<PresenceState, number>;
   journal: Pick<Journal, 'status'>;
   sinks: Pick<Sinks, 'status'>;
-  quarantine: Pick<Quarantine, 'count'>;
+  quarantine: Pick<Quarantine, 'status'>;
+  store(): StoreCare;
   audit: Pick<Audit, 'status'>;
   bridge(sinks: readonly SinkStatus[]): BridgeStatus;
   /** Why the hub is not ready; empty when it is. */
@@ -81,7 +82,8 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
         journal: journal.status(now),
         sinks: sinks(),
         brokers: deps.bridge(sinks()).brokers.map(briefly),
-        quarantine: await deps.quarantine.count(),
+        quarantine: deps.quarantine.status(),
+        store: deps.store(),
         audit: deps.audit.status(),
       };
     },

@@ -107,6 +107,8 @@ readingsPerFrame: number
  */
 window: number
 readingsPerSecond: number
+framesPerSecond?: number
+bytesPerSecond?: number
 }
 }
 /**
@@ -117,7 +119,7 @@ type: "ack"
 seq: number
 }
 /**
- * These readings were refused for good and quarantined; the others of the frame are stored.
+ * These readings were refused for good and quarantined (but for `quarantine-full`: refused and not kept); the others of the frame are stored.
  */
 export interface Reject {
 type: "reject"
@@ -224,7 +226,7 @@ port: number
  */
 tls: {
 /**
- * Speak TLS. May be off only on a loopback address.
+ * Speak TLS. May be off only on a loopback address or a Unix socket.
  */
 enabled: boolean
 /**
@@ -235,7 +237,31 @@ certFile?: string
  * PEM private key that belongs to certFile.
  */
 keyFile?: string
+/**
+ * The oldest version of TLS that a device may speak.
+ */
+minVersion: ("TLSv1.2" | "TLSv1.3")
+/**
+ * PEM certificates of your device authority. Whoever shows a certificate of it needs no token: its common name is the id of the device.
+ */
+clientCaFile?: string
+/**
+ * PEM list of client certificates that were revoked.
+ */
+clientCrlFile?: string
 }
+/**
+ * Unix socket to listen on instead of host and port, for a proxy on this machine. Whoever may open it (mode 0660) is trusted as a proxy.
+ */
+socketPath?: string
+/**
+ * Addresses and networks (127.0.0.1, 10.1.0.0/16) of proxies, whose X-Forwarded-For or PROXY header tells the address of a device.
+ */
+trustedProxies: string[]
+/**
+ * Each connection begins with a PROXY header (version 1 or 2) of a trusted proxy; any other is ended.
+ */
+proxyProtocol: boolean
 /**
  * Values of the Origin header that may connect; devices send none, browsers do.
  */
@@ -254,13 +280,38 @@ drainMs: number
  */
 api: {
 /**
- * Address to listen on for operators. Must be a loopback address while the API has no TLS.
+ * Address to listen on for operators. Must be a loopback address unless api.tls is enabled.
  */
 host: string
 /**
  * Port to listen on for operators; 0 picks a free one.
  */
 port: number
+/**
+ * The certificate that operators see.
+ */
+tls: {
+/**
+ * Speak HTTPS.
+ */
+enabled: boolean
+/**
+ * PEM certificate chain. Without it the API shows the certificate that devices see.
+ */
+certFile?: string
+/**
+ * PEM private key that belongs to certFile.
+ */
+keyFile?: string
+/**
+ * The oldest version of TLS that an operator may speak.
+ */
+minVersion: ("TLSv1.2" | "TLSv1.3")
+}
+/**
+ * Addresses and networks of proxies, whose X-Forwarded-For tells the address of an operator.
+ */
+trustedProxies: string[]
 }
 /**
  * The telemetry store.
@@ -374,9 +425,21 @@ window: number
  */
 readingsPerSecond: number
 /**
+ * Sustained rate of a device in telemetry frames; ten seconds' worth may come at once.
+ */
+framesPerSecond: number
+/**
+ * Sustained rate of a device in bytes of telemetry frames; ten seconds' worth may come at once.
+ */
+bytesPerSecond: number
+/**
  * Most sockets at a time.
  */
 connections: number
+/**
+ * Devices let in per second; more are sent away with 503 and a time to come back.
+ */
+admissionsPerSecond: number
 /**
  * A reading further in the future than this is rejected.
  */
@@ -386,11 +449,11 @@ clockAheadMs: number
  */
 backlogBytes: number
 /**
- * Failed tokens from one address before it is answered 429.
+ * Failed tokens from one address before it is answered 429; the wait doubles each time, up to an hour.
  */
 failedAttemptsPerMinute: number
 /**
- * Refused readings kept for examination; beyond it the oldest go, and are counted.
+ * Refused readings kept for examination, a quarter of them for one device; when it is full, devices are told that a reading is not kept. 0 keeps none.
  */
 quarantineReadings: number
 }

@@ -1,10 +1,11 @@
 /** One route at the server: who may come in, what is checked on the way, and what is written down about it. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Unavailable } from '../kit/errors.ts';
+import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import { redact } from '../kit/redact.ts';
 import type { Operator, Operators } from '../operators/operators.ts';
 import type { Attempt, AuditTrail } from './audit-trail.ts';
+import type { Entrance } from './entrance.http.ts';
 import { IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
 import { demand, identify } from './identify.ts';
 import type { Pass, Passes } from './passes.ts';
@@ -15,6 +16,7 @@ import { openStream } from './stream.ts';
 /** What every route needs of the server around it. */
 export interface Door {
   operators: Pick<Operators, 'authenticate'>;
+  entrance: Pick<Entrance, 'throttle'>;
   log: Log;
   trail: AuditTrail;
   repeats: Repeats;
@@ -25,7 +27,7 @@ export interface Door {
 
 /** Adds the route to the server. */
 export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
-  const { operators, log, repeats } = door;
+  const { log, repeats } = door;
   const { method, path, role } = route;
   const numbers = integersOf(route.query);
   const attempts = createAttempts(route, door.trail);
@@ -39,7 +41,7 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     async preParsing(request) {
       learn(request, { at: Date.now() });
       if (role === 'anyone') return;
-      const operator = identify(request.headers.authorization, operators);
+      const operator = operatorOf(request, door);
       learn(request, { operator });
       demand(role, operator);
     },
@@ -108,6 +110,15 @@ export async function refusePath(request: FastifyRequest, reply: FastifyReply, d
   sendProblem(door.log, error, request, reply);
 }
 
+/** Who asks. Throws `RefusedError` (unauthorized, too-many-attempts). */
+function operatorOf(request: FastifyRequest, { operators, entrance }: Door): Operator {
+  try {
+    return identify(request.headers.authorization, operators);
+  } catch (error) {
+    return entrance.throttle(request, error);
+  }
+}
+
 function callOf(request: FastifyRequest, operator: Operator | undefined): Call {
   const key = request.headers[IDEMPOTENCY_HEADER];
   return {
@@ -158,7 +169,7 @@ export function sendProblem(log: Log, error: unknown, request: FastifyRequest, r
   if (problem.status === 500)
     log.error({ err: error, method: request.method, path: pathOf(request) }, 'request failed');
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
-  if (error instanceof Unavailable && error.retryAfterMs !== undefined)
+  if ((error instanceof Unavailable || error instanceof RefusedError) && error.retryAfterMs !== undefined)
     reply.header('retry-after', Math.ceil(error.retryAfterMs / 1000));
   // Text, so that no serializer of the route can take anything from it.
   return reply

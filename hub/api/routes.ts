@@ -3,11 +3,14 @@ import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
 import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
 import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
 import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
+import { type GapRouteDeps, gapRoutes } from './gap-routes.ts';
 import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
 import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
 import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
+import { type QuarantineRouteDeps, quarantineRoutes } from './quarantine-routes.ts';
 import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { type StoreRouteDeps, storeRoutes } from './store-routes.ts';
 import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
@@ -19,6 +22,9 @@ export interface RouteDeps
     GroupRouteDeps,
     ScheduleRouteDeps,
     TelemetryRouteDeps,
+    QuarantineRouteDeps,
+    GapRouteDeps,
+    StoreRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
@@ -35,6 +41,9 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
+    ...quarantineRoutes(deps),
+    ...gapRoutes(deps),
+    ...storeRoutes(deps),
     ...operatorRoutes(deps),
     ...auditRoutes(deps),
   ];

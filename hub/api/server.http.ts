@@ -11,6 +11,7 @@ import type { Log } from '../kit/log.ts';
 import type { Operators } from '../operators/operators.ts';
 import { createAuditTrail } from './audit-trail.ts';
 import { addRoute, type Door, pathOf, refusePath, sendProblem } from './door.ts';
+import { type ApiTls, createEntrance, type Entrance, type EntranceOptions } from './entrance.http.ts';
 import { createRepeats } from './idempotency.ts';
 import { openapiOf } from './openapi.ts';
 import { createPasses } from './passes.ts';
@@ -23,17 +24,21 @@ export interface ApiDeps extends Omit<RouteDeps, 'openapi'> {
   version: string;
 }
 
-export interface ApiOptions {
+export interface ApiOptions extends EntranceOptions {
   host: string;
   /** 0 picks a free one. */
   port: number;
   /** Requests of one address in a minute, health apart; 6,000. */
   requestsPerMinute?: number;
+  /** Addresses and networks whose X-Forwarded-For is believed; nobody's without it. */
+  trustedProxies?: readonly string[];
 }
 
 export interface Api {
   /** Where it listens, for example `http://127.0.0.1:8080`. */
   url: string;
+  /** The next handshakes use this certificate. */
+  useCertificate(tls: ApiTls): void;
   /** Ends live streams, answers what is under way and stops listening. Idempotent. */
   close(): Promise<void>;
 }
@@ -43,17 +48,20 @@ const BODY_BYTES = 64 * 1024;
 const CLOSE_MS = 2_000;
 
 /** Listens when it resolves. Rejects when the address cannot be used. */
-export async function createApi(deps: ApiDeps, { host, port, requestsPerMinute = 6_000 }: ApiOptions): Promise<Api> {
+export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
+  const { host, port, tls } = options;
+  const entrance = createEntrance(options);
   const closing = new AbortController();
-  const door = doorOf(deps, closing.signal);
-  const app = await createServer(door, requestsPerMinute);
+  const door = doorOf(deps, entrance, closing.signal);
+  const app = await createServer(door, entrance, options);
   const routes = routesOf({ ...deps, openapi: () => document });
   const document = openapiOf(routes, deps);
   for (const route of routes) addRoute(app, route, door);
-  const url = await app.listen({ host, port });
+  const address = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
   return {
-    url,
+    url: tls ? address.replace(/^http:/, 'https:') : address,
+    useCertificate: entrance.useCertificate,
     close() {
       closing.abort();
       closed ??= closeWithin(CLOSE_MS, app);
@@ -63,9 +71,12 @@ export async function createApi(deps: ApiDeps, { host, port, requestsPerMinute =
 }
 
 /** The server as it is around every route. */
-async function createServer(door: Door, requestsPerMinute: number): Promise<FastifyInstance> {
+async function createServer(door: Door, entrance: Entrance, options: ApiOptions): Promise<FastifyInstance> {
   const { log } = door;
+  const { requestsPerMinute = 6_000, trustedProxies = [] } = options;
   const app = fastify({
+    serverFactory: entrance.serverFactory,
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     bodyLimit: BODY_BYTES,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
@@ -85,6 +96,7 @@ async function createServer(door: Door, requestsPerMinute: number): Promise<Fast
     const error = new RefusedError('not-found', `There is no ${request.method} ${pathOf(request)} here.`);
     return sendProblem(log, error, request, reply);
   });
+  entrance.guard(app);
   await app.register(helmet);
   await app.register(rateLimit, {
     max: requestsPerMinute,
@@ -94,11 +106,11 @@ async function createServer(door: Door, requestsPerMinute: number): Promise<Fast
   return app;
 }
 
-function doorOf({ operators, log, audit }: ApiDeps, closing: AbortSignal): Door {
+function doorOf({ operators, log, audit }: ApiDeps, entrance: Entrance, closing: AbortSignal): Door {
   const passes = createPasses();
   operators.onChange(passes.checkAll);
   const trail = createAuditTrail(audit.record, createDamper(audit.record));
-  return { operators, log, trail, repeats: createRepeats(), passes, closing };
+  return { operators, entrance, log, trail, repeats: createRepeats(), passes, closing };
 }
 
 /** Lets requests under way finish, but not for longer than this. */

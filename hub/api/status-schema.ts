@@ -91,6 +91,22 @@ export const BRIDGE: Schema = {
   additionalProperties: true,
 };
 
+const STORE_CARE: Schema = {
+  ...object(
+    {
+      replay: object({ tells: { type: 'boolean' }, restarts: COUNT, replayed: COUNT, leftFrames: COUNT }, ['tells']),
+      comparison: object(
+        { upTo: TIME, compared: COUNT, missing: COUNT, restored: COUNT, surplus: COUNT, lastError: { type: 'string' } },
+        ['lastError'],
+      ),
+    },
+    ['comparison'],
+  ),
+  description:
+    'replay: restarts of the server, readings written again after them, frames still to be read, ' +
+    'and whether the server tells of restarts at all. comparison, with InfluxDB only: values by journal and store, up to when.',
+};
+
 /** More may be added, so what is not named here is allowed. */
 export const STATUS: Schema = {
   ...object({
@@ -113,6 +129,20 @@ export const STATUS: Schema = {
       ...object({
         bytes: COUNT,
         limitBytes: COUNT,
+        space: {
+          ...object(
+            {
+              roomBytes: COUNT,
+              endsBy: { type: 'string', enum: ['limit', 'disk'] },
+              usedPercent: { type: 'number', examples: [12.5] },
+              alarm: { type: 'integer', enum: [0, 70, 85, 95] },
+              diskFreeBytes: COUNT,
+            },
+            ['diskFreeBytes'],
+          ),
+          description:
+            'What the journal may still grow, to its limit or as the disk allows, and the alarm that stands.',
+        },
         segments: COUNT,
         first: COUNT,
         next: COUNT,
@@ -154,9 +184,15 @@ export const STATUS: Schema = {
       examples: [[{ name: 'broker.example:1883', state: 'connected', since: 1_760_000_000_000 }]],
     },
     quarantine: {
-      ...object({ readings: COUNT, dropped: COUNT }),
-      description: 'Refused readings kept; and those forgotten.',
+      ...object({
+        readings: COUNT,
+        limitReadings: COUNT,
+        alarm: { type: 'integer', enum: [0, 80, 100] },
+        dropped: COUNT,
+      }),
+      description: 'Refused readings kept, their limit, the alarm that stands in percent of it, and those not kept.',
     },
+    store: STORE_CARE,
     audit: {
       ...object({ failing: { type: 'boolean' }, waiting: COUNT, lost: COUNT }),
       additionalProperties: true,

@@ -1,7 +1,10 @@
 /** What the hub says of itself, in the words of the people who run it. */
 import type { AuditStatus } from '../audit/audit.ts';
 import type { LinkState } from '../bridge/broker.ts';
+import type { ComparisonStatus } from '../telemetry/comparison.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
+import type { QuarantineStatus } from '../telemetry/quarantine-room.ts';
+import type { ReplayStatus } from '../telemetry/replay.ts';
 import type { SinkState } from '../telemetry/sinks.ts';
 
 /** How one sink follows the journal. */
@@ -15,6 +18,13 @@ export interface SinkStatus {
   lagFrames: number;
   lagMs: number;
   lastError?: string;
+}
+
+/** What became of what the store had taken. */
+export interface StoreCare {
+  replay: ReplayStatus;
+  /** Only with a store that may forget in a restart what it took: InfluxDB. */
+  comparison?: ComparisonStatus;
 }
 
 export interface HubStatus {
@@ -38,7 +48,7 @@ export interface HubStatus {
   sinks: SinkStatus[];
   /** The MQTT brokers, each with why it is not connected. */
   brokers: { name: string; state: LinkState; since: number; lastError?: string }[];
-  /** Refused readings that are kept, and those that had to make room. */
-  quarantine: { readings: number; dropped: number };
+  quarantine: QuarantineStatus;
+  store: StoreCare;
   audit: AuditStatus;
 }

@@ -1,13 +1,11 @@
-/** The routes of telemetry: asking the store, what was refused, and what happens now. */
+/** The routes of telemetry: asking the store, and what happens now. */
 import type { Catalog } from '../../schemas/index.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Live, LiveBatch } from '../telemetry/live.ts';
-import type { Quarantine } from '../telemetry/quarantine.ts';
 import { AGGREGATES, type Row, type TelemetryStore } from '../telemetry/store.ts';
 import { deviceOf } from './device-routes.ts';
 import { DEVICE_PARAMS } from './device-schemas.ts';
-import { cutPage, pageOf, paging } from './page.ts';
 import { MAX_ROWS, queryOf } from './query.ts';
 import { type Answer, type Outlet, object, query, type Route, type Schema } from './route.ts';
 import { DURATION_FORMS, TIME_FORMS } from './time.ts';
@@ -17,7 +15,6 @@ export interface TelemetryRouteDeps {
   catalog: Catalog;
   store: Pick<TelemetryStore, 'query'>;
   live: Live;
-  quarantine: Pick<Quarantine, 'list'>;
   /** How often a quiet live stream gives a sign of life; 15 s. */
   liveHeartbeatMs?: number;
 }
@@ -26,28 +23,8 @@ const FORMATS = ['json', 'ndjson', 'csv'] as const;
 type Format = (typeof FORMATS)[number];
 const TEXT: Schema = { type: 'string', maxLength: 128 };
 const LIVE_EXAMPLE = 'event: reading\ndata: {"device":"meter-7","stream":"power","ts":1760000000000,"power":3.5}\n\n';
-const QUARANTINED: Schema = object(
-  {
-    id: { type: 'integer', description: 'Grows with each.' },
-    device: { type: 'string' },
-    stream: { type: 'string' },
-    epoch: { type: 'string', description: 'Of the frame it came in, as seq.' },
-    seq: { type: 'integer' },
-    receivedAt: { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] },
-    index: { type: 'integer', description: 'Its place in the frame; absent when the store refused it.' },
-    path: { type: 'string', description: 'JSON pointer to what is wrong.', examples: ['/power'] },
-    code: { type: 'string', description: 'The rule it broke; `store`: the store refused it.', examples: ['type'] },
-    message: { type: 'string', examples: ['must be number'] },
-    reading: {
-      description: 'As it was sent; the beginning as a text when it was long.',
-      examples: [{ power: 'much' }],
-    },
-  },
-  ['index'],
-);
-
 export function telemetryRoutes(deps: TelemetryRouteDeps): Route[] {
-  return [telemetryRoute(deps), quarantineRoute(deps), liveRoute(deps)];
+  return [telemetryRoute(deps), liveRoute(deps)];
 }
 
 function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route {
@@ -130,36 +107,6 @@ function answerOf(rows: Row[], of: { device: string; stream: string; fields: str
 function csvCell(value: unknown): string {
   const text = value === undefined ? '' : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
-  return {
-    method: 'GET',
-    path: '/v1/quarantine',
-    role: 'viewer',
-    tag: 'telemetry',
-    summary: 'Readings that were refused, newest first, each with the reason.',
-    query: query({
-      device: { ...TEXT, description: 'Only those of this device.', examples: ['meter-7'] },
-      ...paging(),
-      cursor: { ...paging().cursor, pattern: '^\\d{1,15}$', examples: ['41'] },
-    }),
-    answers: {
-      200: {
-        description: 'A page of refused readings; `next` is absent on the last.',
-        schema: pageOf('readings', QUARANTINED),
-      },
-    },
-    async handle({ query: { device, limit, cursor } }) {
-      const filter = {
-        limit: Number(limit) + 1,
-        ...(device !== undefined && { device: String(device) }),
-        ...(cursor !== undefined && { before: Number(cursor) }),
-      };
-      const { items, next } = cutPage(await quarantine.list(filter), Number(limit), ({ id }) => id);
-      return { body: { readings: items, ...next } };
-    },
-  };
 }
 
 function liveRoute({ live, devices, catalog, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Route {

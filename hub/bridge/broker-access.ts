@@ -1,5 +1,5 @@
 /** Who may sign in, publish and subscribe what on the embedded broker. */
-import { createFailures } from '../kit/failures.ts';
+import { createThrottle } from '../kit/throttle.ts';
 
 /** An operator who signed in. */
 export interface Guest {
@@ -48,13 +48,14 @@ const MAX_SUBSCRIPTIONS = 100;
 const MAX_TOPIC_BYTES = 1_024;
 
 export function createAccess(deps: AccessDeps, options: AccessOptions): Access {
-  const failures = createFailures(options.failedAttemptsPerMinute);
+  const throttle = createThrottle(options.failedAttemptsPerMinute);
   return {
     signIn(name, token, address, guests, now) {
       if (guests >= options.maxConnections) return { code: BUSY, reason: `${guests} clients are connected already` };
       const guest = deps.authenticate(name, token, now);
       if (guest !== undefined) return guest;
-      if (failures.count(address, now) > 0) return { code: BUSY, reason: 'too many failed attempts from this address' };
+      if (throttle.failed(address, now) > 0)
+        return { code: BUSY, reason: 'too many failed attempts from this address' };
       return { code: BAD_CREDENTIALS, reason: 'this name and token are of no operator' };
     },
     refusePublish(guest, topic, now) {

@@ -3,6 +3,7 @@ import { DEVICE_ID } from '../devices/device-details.ts';
 import { Unavailable } from '../kit/errors.ts';
 import { withoutTokens } from '../kit/redact.ts';
 import type { GivenTimes, Ingest } from '../telemetry/ingest.ts';
+import type { Quarantine } from '../telemetry/quarantine.ts';
 import type { Frame, Rejection } from '../telemetry/reading.ts';
 import type { Incoming } from './broker.ts';
 import type { Echoes } from './echoes.ts';
@@ -18,6 +19,8 @@ export interface InboundTelemetryDeps {
   ingest: Ingest;
   /** Hands a frame to the journal; false when it cannot take it now. */
   append(frame: Frame): boolean;
+  /** What is refused is kept there while there is room, and counted when there is none. */
+  quarantine: Pick<Quarantine, 'admits' | 'drop'>;
   /** The registry: undefined for a device that is not known. */
   device(id: string): { enabled: boolean } | undefined;
   /** Adds a device without a token. Throws when it cannot. */
@@ -74,7 +77,8 @@ const MAX_TOLD = 1_000;
 const HUB_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelemetry {
-  const { broker, hubId, ingest, append, device: known, log, counts, now = Date.now, retryMs = 1_000 } = deps;
+  const { broker, hubId, ingest, append, quarantine, device: known, log, counts } = deps;
+  const { now = Date.now, retryMs = 1_000 } = deps;
   const rules = deps.rules
     .filter((rule) => rule.broker === undefined || rule.broker === broker)
     .map((rule) => ({ rule, count: { messages: 0, readings: 0, refused: 0, skipped: 0, looped: 0 }, last: '' }));
@@ -124,11 +128,12 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
       to.count.looped += 1;
       return;
     }
-    await durable(frame);
+    const [rejection] = frame.rejected ?? [];
+    if (!rejection || quarantine.admits(device, 1)) await durable(frame);
+    else quarantine.drop(1);
     to.count.readings += frame.readings.length;
     counts.accepted += frame.readings.length;
     counts.rejected += frame.rejected?.length ?? 0;
-    const [rejection] = frame.rejected ?? [];
     if (rejection) refuse(to, rejection.code, device, `${rejection.path.slice(1)} ${rejection.message}`.trim());
   }
 

@@ -1,13 +1,19 @@
 /** The embedded broker's door to the network: TCP or TLS sockets, as many as there may be. */
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 
 export interface ListenerAddress {
   host: string;
   /** 0 for a free one. */
   port: number;
-  /** PEM texts; without them the listener is plain. */
-  tls?: { cert: string; key: string };
+  /** Its certificate, which may be renewed; without it the listener is plain. */
+  tls?: { readonly current: Certificate; onChange(listener: (renewed: Certificate) => void): void };
+}
+
+/** PEM texts. */
+interface Certificate {
+  cert: string;
+  key: string;
 }
 
 const HANDSHAKE_MS = 10_000;
@@ -28,9 +34,7 @@ export async function startListener(
 ): Promise<Listener> {
   const sockets = new Set<Socket>();
   const admit = (socket: Socket) => onSocket(socket, socket.remoteAddress ?? 'unknown');
-  const server = tls
-    ? createTlsServer({ ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS }, admit)
-    : createServer(admit);
+  const server = tls ? createSecureServer(tls, admit) : createServer(admit);
   server.maxConnections = maxSockets;
   server.on('connection', (socket: Socket) => {
     socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
@@ -49,4 +53,11 @@ export async function startListener(
       for (const socket of sockets) socket.destroy();
     },
   };
+}
+
+function createSecureServer(tls: NonNullable<ListenerAddress['tls']>, admit: (socket: Socket) => void): Server {
+  const options = { minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS } as const;
+  const server = createTlsServer({ ...tls.current, ...options }, admit);
+  tls.onChange((renewed) => server.setSecureContext({ ...renewed, minVersion: options.minVersion }));
+  return server;
 }

@@ -31,6 +31,14 @@ export function withUse(tokens: readonly StoredToken[], keyId: string): StoredTo
   return at > 0 ? tokens.slice(at) : undefined;
 }
 
+const CERTIFICATE_KEY = 'cert:';
+
+/** What stands in place of the public part of a token for a device that came in with a certificate. */
+export const certificateKey = (fingerprint: string): string => `${CERTIFICATE_KEY}${fingerprint}`;
+
+/** Whether it is one: no token of the device has to do with it. */
+export const isOfCertificate = (keyId: string): boolean => keyId.startsWith(CERTIFICATE_KEY);
+
 /** Why a session that came in with `keyId` may not stay with its device as it is now; undefined when it may. */
 export function whyLeave(
   device: { enabled: boolean; tokens: Pick<StoredToken, 'keyId'>[] } | undefined,
@@ -39,7 +47,7 @@ export function whyLeave(
 ): Refusal | undefined {
   if (!device) return { code: 'device-removed', detail: 'an operator removed the device' };
   if (!device.enabled) return { code: 'device-disabled', detail: 'an operator disabled the device' };
-  if (device.tokens.some((token) => token.keyId === keyId)) return undefined;
+  if (isOfCertificate(keyId) || device.tokens.some((token) => token.keyId === keyId)) return undefined;
   const detail = isRevoked ? 'an operator revoked its token' : 'its token gave way to the next one';
   return { code: 'token-invalid', detail };
 }

@@ -1,39 +1,19 @@
-/** The certificate devices see: the operator's own, or a self-signed one made at the first start. */
+/** Makes the self-signed certificate of the first start. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { generate } from 'selfsigned';
-import { UserError } from '../kit/errors.ts';
-
-/** PEM texts. */
-export interface Certificate {
-  cert: string;
-  key: string;
-}
 
 const YEARS = 10;
 
-/** Reads a certificate and its key. Throws a `UserError` when they cannot be used, or do not belong together. */
-export async function readCertificate(certFile: string, keyFile: string): Promise<Certificate> {
-  try {
-    const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')]);
-    createSecureContext({ cert, key });
-    return { cert, key };
-  } catch (error) {
-    throw new UserError(
-      `The certificate ${certFile} with the key ${keyFile} cannot be used: ${(error as Error).message}`,
-    );
-  }
-}
-
-/** The self-signed certificate in `dir` (cert.pem, key.pem), made when missing; `made` tells that it is new. */
-export async function selfSignedCertificate(dir: string): Promise<Certificate & { made: boolean }> {
+/** Makes `cert.pem` and `key.pem` in `dir` when one of them is missing; resolves to where they are and whether they are new. */
+export async function selfSignedCertificate(
+  dir: string,
+): Promise<{ certFile: string; keyFile: string; made: boolean }> {
   const certFile = join(dir, 'cert.pem');
   const keyFile = join(dir, 'key.pem');
-  if (existsSync(certFile) && existsSync(keyFile))
-    return { ...(await readCertificate(certFile, keyFile)), made: false };
+  if (existsSync(certFile) && existsSync(keyFile)) return { certFile, keyFile, made: false };
   const notAfterDate = new Date();
   notAfterDate.setFullYear(notAfterDate.getFullYear() + YEARS);
   const made = await generate([{ name: 'commonName', value: 'Telemetry Hub, self-signed' }], {
@@ -51,7 +31,7 @@ export async function selfSignedCertificate(dir: string): Promise<Certificate & 
   await mkdir(dir, { recursive: true, mode: 0o700 });
   await writeFile(keyFile, made.private, { mode: 0o600 });
   await writeFile(certFile, made.cert);
-  return { cert: made.cert, key: made.private, made: true };
+  return { certFile, keyFile, made: true };
 }
 
 function alternativeNames() {

@@ -1,7 +1,8 @@
 /** Which frames of a device are taken now, what it is told of the others, and how long the hub bears with it. */
 import type { Downlink, Flow } from '../../schemas/types.gen.ts';
 import type { RefusalCode } from '../kit/errors.ts';
-import type { Bucket } from './rate.ts';
+import type { NotTaken } from '../telemetry/journal.ts';
+import type { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -13,6 +14,8 @@ interface Listener {
 
 const RETRY_WINDOW_MS = 200;
 const RETRY_DISK_MS = 5_000;
+/** The disk works, only more came than it takes: what waits for it is written within moments. */
+const RETRY_BUSY_MS = 500;
 /** So many windows of frames may be refused or ignored in a row before the device is taken for one that does not listen. */
 const PATIENCE = 4;
 /**
@@ -24,22 +27,22 @@ const ANSWERS_AHEAD = 400;
 export class FlowControl {
   readonly #listener: Listener;
   readonly #road: Road;
-  readonly #bucket: Bucket;
+  readonly #allowance: Allowance;
   /** Frames in a row of which nothing was taken. */
   #strikes = 0;
   /** The last `flow` with a number, which is told once more to a device that goes on elsewhere after the wait. */
   #held: { reason: Flow['reason']; until: number } | undefined;
 
-  constructor(listener: Listener, road: Road, bucket: Bucket) {
+  constructor(listener: Listener, road: Road, allowance: Allowance) {
     this.#listener = listener;
     this.#road = road;
-    this.#bucket = bucket;
+    this.#allowance = allowance;
   }
 
   /** Whether the frame of this number is taken if there is room for it; the device is told if not. `now`: Unix milliseconds. */
-  isNext(seq: number, sequence: Sequence, now: number): boolean {
+  isNext(seq: number, bytes: number, sequence: Sequence, now: number): boolean {
     const { waitingFor } = sequence;
-    if (seq <= sequence.accepted) this.#again(seq, sequence);
+    if (seq <= sequence.accepted) this.#again(seq, bytes, sequence, now);
     else if (waitingFor !== undefined && seq !== waitingFor) this.#ignore(waitingFor, sequence, now);
     else if (sequence.accepted - sequence.acked >= this.#road.limits.window)
       this.#hold('window', RETRY_WINDOW_MS, seq, sequence, now);
@@ -47,23 +50,24 @@ export class FlowControl {
     return false;
   }
 
-  /** Whether so many readings are within the rate of the device; it is told if not. `seq` 0: the frame has no number. */
-  allowsReadings(count: number, seq: number, sequence: Sequence, now: number): boolean {
-    const waitMs = this.#bucket.take(count, now);
+  /** Whether a frame is within the rates of the device; it is told if not. `seq` 0: the frame has no number. */
+  allowsFrame(readings: number, bytes: number, seq: number, sequence: Sequence, now: number): boolean {
+    const waitMs = this.#allowance.takeFrame(readings, bytes, now);
     if (waitMs > 0) this.#hold('rate', waitMs, seq, sequence, now);
     return waitMs === 0;
   }
 
   /** Whether an answer to a command is within the rate of the device; it is told if not. */
   allowsAnswer(now: number): boolean {
-    const waitMs = this.#bucket.take(1, now, ANSWERS_AHEAD);
+    const waitMs = this.#allowance.takeAnswer(now, ANSWERS_AHEAD);
     if (waitMs > 0) this.#refuse('rate', waitMs);
     return waitMs === 0;
   }
 
-  /** The journal cannot take a frame now. */
-  diskIsFull(seq: number, sequence: Sequence, now: number): void {
-    this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
+  /** The journal does not take a frame now. */
+  notTaken(why: NotTaken, seq: number, sequence: Sequence, now: number): void {
+    if (why === 'busy') this.#hold('overload', RETRY_BUSY_MS, seq, sequence, now);
+    else this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
   }
 
   /** A frame was taken: patience begins anew. */
@@ -77,8 +81,10 @@ export class FlowControl {
   }
 
   /** A frame that was taken before: durable ones are acknowledged again, others will be soon. */
-  #again(seq: number, sequence: Sequence): void {
+  #again(seq: number, bytes: number, sequence: Sequence, now: number): void {
     this.#road.counts.duplicates++;
+    // It costs the hub what another frame costs, and needs no patience: the ack is all it can wait for.
+    if (this.#allowance.takeFrame(0, bytes, now) > 0) this.strike('flood', 'the same frames again and again');
     if (seq <= sequence.acked) this.#listener.send({ type: 'ack', seq: sequence.acked });
   }
 

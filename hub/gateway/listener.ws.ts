@@ -1,18 +1,18 @@
 /** The door for devices: TLS, the HTTP upgrade, and WebSockets handed to sessions. The home of `ws`. */
-import {
-  createServer as createHttpServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { REFUSALS, type Refusal } from '../kit/errors.ts';
-import { redact } from '../kit/redact.ts';
-import { type Admission, DEVICE_PATH, SUBPROTOCOL } from './admission.ts';
+import { isOfCertificate } from '../devices/device-tokens.ts';
+import { UserError } from '../kit/errors.ts';
+import { isLoopback } from '../kit/network.ts';
+import { type Admission, type Admitted, DEVICE_PATH, type Knock, SUBPROTOCOL } from './admission.ts';
+import { answerPlainRequest, type DoorRefusal, notFoundRefusal, refuseUpgrade } from './answers.http.ts';
+import type { TlsMaterial } from './certificates.tls.ts';
+import { certificateEndOf, certificateOf } from './client-certificate.tls.ts';
+import { createPeers, type PeerOptions } from './peers.net.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import { createTurnBudget, WsConnection } from './socket.ws.ts';
@@ -24,11 +24,13 @@ export interface ListenerDeps {
   log: { debug(fields: object, message: string): void; warn(fields: object, message: string): void };
 }
 
-export interface ListenerOptions {
+export interface ListenerOptions extends Pick<PeerOptions, 'proxies' | 'proxyProtocol'> {
   host: string;
   port: number;
-  /** PEM texts; without them the listener speaks plain HTTP. */
-  tls?: { cert: string; key: string };
+  /** A Unix socket instead of host and port. */
+  socketPath?: string;
+  /** Without it the listener speaks plain HTTP. */
+  tls?: TlsMaterial;
   frameBytes: number;
   heartbeatMs: number;
   /** Sockets that may be open at a time; a few more may knock. */
@@ -36,7 +38,12 @@ export interface ListenerOptions {
 }
 
 export interface Listener {
+  /** 0 on a Unix socket. */
   readonly port: number;
+  /** What came to the door since the hub started, by what became of it: `admitted`, or the word of the refusal. */
+  readonly knocks: Readonly<Record<string, number>>;
+  /** The next handshakes use this certificate. Devices that came in with theirs have to show it again, if `isAnew`. */
+  useCertificate(tls: TlsMaterial, isAnew: boolean): void;
   /** Stops listening, then says 1001 to every device, spread over `spreadMs`. Idempotent. */
   close(spreadMs?: number): Promise<void>;
 }
@@ -50,6 +57,8 @@ const KNOCKING = 1_000;
 const HEARTBEAT_GROUPS = 32;
 const CLOSE_GRACE_MS = 3_000;
 const TAKEOVERS = { limit: 5, withinMs: 10_000 };
+/** For the hub's user and group: the proxy's user belongs to the group. */
+const SOCKET_MODE = 0o660;
 
 /** Starts listening; throws the error of `listen` (EADDRINUSE …). */
 export async function createListener(deps: ListenerDeps, options: ListenerOptions): Promise<Listener> {
@@ -66,30 +75,35 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
   });
   const links = new Map<WsConnection, Session>();
   const budget = createTurnBudget();
+  const knocks: Record<string, number> = {};
+  const count = (what: string) => {
+    knocks[what] = (knocks[what] ?? 0) + 1;
+  };
+  const peers = createPeers({ ...options, isUnix: options.socketPath !== undefined, onDrop: count });
+  peers.guard(server);
   const takeovers = createTakeovers(TAKEOVERS);
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    const knock = {
-      url: request.url ?? '/',
-      address: (socket as Socket).remoteAddress ?? 'unknown',
-      authorization: request.headers.authorization,
-      origin: request.headers.origin,
-      subprotocols: request.headers['sec-websocket-protocol'],
-    };
-    if (knock.url.split('?')[0] !== DEVICE_PATH) return refuseUpgrade(socket, notFound(knock.url));
-    const verdict = admission.admit(knock, links.size, Date.now());
+    const knock = knockOf(request, peers.addressOf(request));
+    const verdict = judge(knock);
+    count('code' in verdict ? verdict.code : 'admitted');
     if ('code' in verdict) {
       log.debug({ address: knock.address, code: verdict.code }, 'a device was not let in');
       return refuseUpgrade(socket, verdict);
     }
-    const quarrel = quarrelAbout(verdict.device);
-    if (quarrel) return refuseUpgrade(socket, quarrel);
-    sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict, socket as Socket));
+    peers.admitted(socket as Socket);
+    sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict, socket as Socket, knock.address));
   });
 
+  function judge(knock: Knock): Admitted | DoorRefusal {
+    if (knock.url.split('?')[0] !== DEVICE_PATH) return notFoundRefusal(knock.url);
+    const verdict = admission.admit(knock, links.size, Date.now());
+    return 'code' in verdict ? verdict : (quarrelAbout(verdict.device) ?? verdict);
+  }
+
   /** Who has to wait because two clients take one device from each other: the one inside stays inside. */
-  function quarrelAbout(device: string): (Refusal & { retryAfterSeconds: number }) | undefined {
+  function quarrelAbout(device: string): DoorRefusal | undefined {
     if (!sessions.get(device)) return undefined;
     const { waitMs, isNews } = takeovers.knock(device, Date.now());
     if (waitMs === 0) return undefined;
@@ -99,9 +113,10 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     return { code: 'takeover', detail, retryAfterSeconds: Math.ceil(waitMs / 1000) };
   }
 
-  function welcome(ws: WebSocket, { device, keyId }: { device: string; keyId: string }, socket: Socket): void {
+  function welcome(ws: WebSocket, { device, keyId }: Admitted, socket: Socket, address: string): void {
     ws.on('error', (error) => log.debug({ device, error: error.message }, 'a socket failed'));
-    const connection = new WsConnection(ws, socket, links.size % HEARTBEAT_GROUPS);
+    const endsAt = isOfCertificate(keyId) ? certificateEndOf(socket) : Number.POSITIVE_INFINITY;
+    const connection = new WsConnection(ws, { address, heartbeatGroup: links.size % HEARTBEAT_GROUPS, endsAt });
     const session = sessions.open(device, connection, Date.now(), keyId);
     const spend = budget(ws);
     links.set(connection, session);
@@ -126,7 +141,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
   }
 
   const stopHeartbeat = startHeartbeat(links, options.heartbeatMs);
-  await listen(server, options.host, options.port);
+  await listen(server, options);
   let closed: Promise<void> | undefined;
 
   async function shut(spreadMs: number): Promise<void> {
@@ -141,8 +156,17 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     await stopped;
   }
 
+  function useCertificate(tls: TlsMaterial, isAnew: boolean): void {
+    (server as TlsServer).setSecureContext(tls);
+    if (!isAnew) return;
+    for (const session of links.values())
+      if (isOfCertificate(session.keyId)) session.close('draining', 'show your certificate again');
+  }
+
   return {
-    port: (server.address() as AddressInfo).port,
+    port: options.socketPath === undefined ? (server.address() as AddressInfo).port : 0,
+    knocks,
+    useCertificate,
     close(spreadMs = 0) {
       closed ??= shut(spreadMs);
       return closed;
@@ -152,56 +176,32 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
 
 function makeServer({ tls }: ListenerOptions): Server {
   const limits = { headersTimeout: HEADERS_MS, requestTimeout: HANDSHAKE_MS, noDelay: true };
-  const server = tls
-    ? createTlsServer({ ...tls, ...limits, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_MS }, answerPlainRequest)
-    : createHttpServer(limits, answerPlainRequest);
-  return server;
+  if (!tls) return createHttpServer(limits, answerPlainRequest);
+  // Who shows no certificate, or a bad one, is heard all the same: the token may be good, and the refusal has a reason.
+  const clients = { requestCert: tls.ca !== undefined, rejectUnauthorized: false };
+  return createTlsServer({ ...tls, ...limits, ...clients, handshakeTimeout: HANDSHAKE_MS }, answerPlainRequest);
 }
 
-/** Whoever speaks HTTP here is told what this port is for. */
-function answerPlainRequest(request: IncomingMessage, response: ServerResponse): void {
-  const url = request.url ?? '/';
-  const refusal: Refusal =
-    url.split('?')[0] === DEVICE_PATH
-      ? { code: 'subprotocol', detail: 'this address speaks WebSocket' }
-      : notFound(url);
-  const { status, headers, body } = problemOf(refusal);
-  response.writeHead(status, headers).end(body);
-}
-
-const notFound = (url: string): Refusal => ({
-  code: 'not-found',
-  detail: `devices connect to ${DEVICE_PATH}, not ${url.split('?')[0]}`,
-});
-
-/** An RFC 9457 answer to a request that does not become a WebSocket. */
-function problemOf({ code, detail, retryAfterSeconds }: Refusal & { retryAfterSeconds?: number }) {
-  const { status, title } = REFUSALS[code];
-  const body = `${redact(JSON.stringify({ type: 'about:blank', title, status, code, detail }))}\n`;
-  const headers: Record<string, string> = {
-    'Content-Type': 'application/problem+json',
-    'Content-Length': String(Buffer.byteLength(body)),
-    Connection: 'close',
+/** `address`: of the device. */
+function knockOf({ url = '/', headers, socket }: IncomingMessage, address: string): Knock {
+  const certificate = certificateOf(socket);
+  return {
+    url,
+    address,
+    authorization: headers.authorization,
+    origin: headers.origin,
+    subprotocols: headers['sec-websocket-protocol'],
+    ...(certificate && { certificate }),
   };
-  if (status === 401) headers['WWW-Authenticate'] = 'Bearer realm="telemetry-hub"';
-  if (status === 426) Object.assign(headers, { Connection: 'Upgrade, close', Upgrade: 'websocket' });
-  if (retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds);
-  return { status, headers, body };
-}
-
-function refuseUpgrade(socket: Duplex, refusal: Refusal & { retryAfterSeconds?: number }): void {
-  const { status, headers, body } = problemOf(refusal);
-  // A peer that never closes its half would keep the socket for ever: after an upgrade no time-out of HTTP applies.
-  socket.once('finish', () => socket.destroy());
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`);
 }
 
 function startHeartbeat(links: Map<WsConnection, Session>, heartbeatMs: number): () => void {
   let tick = 0;
   const timer = setInterval(() => {
     tick = (tick + 1) % HEARTBEAT_GROUPS;
+    const now = Date.now();
     for (const [connection, session] of links) {
+      if (now >= connection.endsAt) session.close('certificate-invalid', 'it has expired');
       if (connection.heartbeatGroup !== tick) continue;
       if (!connection.ping()) session.close('silent', 'two pings went unanswered');
     }
@@ -219,12 +219,22 @@ async function sayGoodbye(open: Session[], spreadMs: number): Promise<void> {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
+/** Throws the error of `listen`, and `UserError` when the name of a plain door turns out to be no loopback address. */
+async function listen(server: Server, { host, port, socketPath, tls }: ListenerOptions): Promise<void> {
+  // A socket file that a killed hub left behind: the lock of the data folder has told that no other hub is there.
+  if (socketPath !== undefined && lstatSync(socketPath, { throwIfNoEntry: false })?.isSocket()) rmSync(socketPath);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) =>
+      reject(socketPath === undefined ? error : new UserError(`gateway.socketPath: cannot listen: ${error.message}`)),
+    );
+    server.listen(socketPath === undefined ? { host, port } : { path: socketPath }, () => {
+      server.removeAllListeners('error');
       resolve();
     });
   });
+  if (socketPath !== undefined) return chmodSync(socketPath, SOCKET_MODE);
+  const { address } = server.address() as AddressInfo;
+  if (tls || isLoopback(address)) return;
+  server.close();
+  throw new UserError(`gateway.host: ${host} is ${address}, which others can reach; without TLS it must be loopback.`);
 }

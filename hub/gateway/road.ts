@@ -2,14 +2,16 @@
 import type { Check } from '../../schemas/index.ts';
 import type { Commands } from '../commands/commands.ts';
 import type { Ingest } from '../telemetry/ingest.ts';
+import type { NotTaken } from '../telemetry/journal.ts';
+import type { Quarantine } from '../telemetry/quarantine.ts';
 import type { Frame } from '../telemetry/reading.ts';
+import type { Rates } from './rate.ts';
 import type { Sequence } from './sequence.ts';
 
-export interface SessionLimits {
+export interface SessionLimits extends Rates {
   frameBytes: number;
   readingsPerFrame: number;
   window: number;
-  readingsPerSecond: number;
   backlogBytes: number;
 }
 
@@ -35,12 +37,13 @@ export interface Road {
   heartbeatMs: number;
   checks: Record<'hello' | 'telemetry' | 'progress' | 'result', Check>;
   ingest: Ingest;
+  quarantine: Pick<Quarantine, 'admits' | 'drop'>;
   counts: GatewayCounts;
   commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
   /** The hub is stopping: nothing more is taken. */
   draining: boolean;
-  /** Hands a frame to the journal; false when it cannot take it now. `asSent`: as in the journal. */
-  append(frame: Frame, asSent?: string): boolean;
+  /** Hands a frame to the journal; undefined when it was taken, else why not. `asSent`: as in the journal. */
+  append(frame: Frame, asSent?: string): NotTaken | undefined;
   /** The sequence of an epoch, continued from what the hub holds durably; `ack` is what the device shall hear. */
   sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence;
 }

@@ -59,12 +59,15 @@ export class Sequence implements FrameOwner {
     this.waitingFor = undefined;
   }
 
-  /** The frame of this number was taken. Returns how many numbers the device skipped before it. */
-  take(seq: number): number {
-    const skipped = seq - this.accepted - 1;
+  /** How many numbers the device has left out when this one is the next. */
+  skippedBefore(seq: number): number {
+    return seq - this.accepted - 1;
+  }
+
+  /** The frame of this number was taken. */
+  take(seq: number): void {
     this.accepted = seq;
     this.waitingFor = undefined;
-    return skipped;
   }
 
   durable(seq: number): void {
@@ -73,7 +76,8 @@ export class Sequence implements FrameOwner {
   }
 
   refused(seq: number): void {
-    this.accepted = seq - 1;
+    // Not `seq` - 1: a gap before it was refused with it, and is one again when it comes again.
+    this.accepted = this.durableSeq;
     this.waitingFor = seq;
     this.listener?.lost(seq);
   }

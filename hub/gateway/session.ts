@@ -8,8 +8,8 @@ import type { Frame, Rejection } from '../telemetry/reading.ts';
 import { CommandLink } from './command-link.ts';
 import type { Connection } from './connection.ts';
 import { FlowControl } from './flow.ts';
-import { parseFrame, quote } from './frame-text.ts';
-import type { Bucket } from './rate.ts';
+import { notKept, parseFrame, quote } from './frame-text.ts';
+import type { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
 
@@ -37,14 +37,14 @@ export class Session implements SequenceListener, Outlet {
   #closed = false;
   #left: Refusal | undefined;
 
-  constructor(name: SessionName, connection: Connection, road: Road, bucket: Bucket, now: number) {
+  constructor(name: SessionName, connection: Connection, road: Road, allowance: Allowance, now: number) {
     this.id = name.id;
     this.device = name.device;
     this.keyId = name.keyId;
     this.connectedAt = now;
     this.#connection = connection;
     this.#road = road;
-    this.#flow = new FlowControl(this, road, bucket);
+    this.#flow = new FlowControl(this, road, allowance);
     this.#commands = new CommandLink(name.device, this, road.commands);
   }
 
@@ -76,7 +76,7 @@ export class Session implements SequenceListener, Outlet {
     if (frame.type !== 'hello') this.#commands.ready();
     switch (frame.type) {
       case 'telemetry':
-        return this.#telemetry(frame, text, now);
+        return this.#telemetry(frame, text, data.length, now);
       case 'hello':
         return this.#hello(frame, now);
       case 'progress':
@@ -96,14 +96,15 @@ export class Session implements SequenceListener, Outlet {
     if (this.#sequence) return this.#error('invalid-frame', 'hello: must be the first frame of a connection');
     const { epoch, ack = 'journaled' } = frame as unknown as Hello;
     const sequence = this.#begin(epoch, ack);
-    const { frameBytes, readingsPerFrame, window, readingsPerSecond } = this.#road.limits;
+    const { frameBytes, readingsPerFrame, window, readingsPerSecond, framesPerSecond, bytesPerSecond } =
+      this.#road.limits;
     this.send({
       type: 'welcome',
       session: this.id,
       time: now,
       resume: sequence.acked,
       heartbeatMs: this.#road.heartbeatMs,
-      limits: { frameBytes, readingsPerFrame, window, readingsPerSecond },
+      limits: { frameBytes, readingsPerFrame, window, readingsPerSecond, framesPerSecond, bytesPerSecond },
     });
     this.#commands.ready();
   }
@@ -115,37 +116,46 @@ export class Session implements SequenceListener, Outlet {
     return sequence;
   }
 
-  #telemetry(frame: Record<string, unknown>, text: string, now: number): void {
+  #telemetry(frame: Record<string, unknown>, text: string, bytes: number, now: number): void {
     const failure = this.#road.checks.telemetry(frame);
     if (failure) return this.#error('invalid-frame', `telemetry: ${failure.path} ${failure.message}`);
     const telemetry = frame as unknown as Telemetry;
     const sequence = this.#sequence ?? this.#begin(this.id, 'journaled');
     const { seq = 0 } = telemetry;
-    if (seq === 0 || this.#flow.isNext(seq, sequence, now)) this.#take(telemetry, text, seq, sequence, now);
+    if (seq > 0 && !this.#flow.isNext(seq, bytes, sequence, now)) return;
+    if (!this.#flow.allowsFrame(telemetry.readings.length, bytes, seq, sequence, now)) return;
+    this.#take(telemetry, text, seq, sequence, now);
   }
 
   /** `seq` 0: the device did not number it. */
   #take(frame: Telemetry, text: string, seq: number, sequence: Sequence, now: number): void {
     const { counts, ingest } = this.#road;
-    if (!this.#flow.allowsReadings(frame.readings.length, seq, sequence, now)) return;
     const { device } = this;
     const { readings, isTimed, ...refused } = ingest.check(frame.stream, frame.readings, now, sequence.given);
     const rejected = refused.rejected && withoutTokens(refused.rejected);
     const stream = rejected ? redact(frame.stream) : frame.stream;
     const taken: Frame = { device, epoch: sequence.epoch, seq, stream, receivedAt: now, readings };
-    if (rejected) taken.rejected = rejected;
+    const badReadings = frame.readings.length - readings.length;
+    const isKept = rejected !== undefined && this.#road.quarantine.admits(device, badReadings);
+    if (isKept) taken.rejected = rejected;
+    const skipped = seq > 0 ? sequence.skippedBefore(seq) : 0;
+    if (skipped > 0) taken.skipped = skipped;
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
-    if (!this.#road.append(taken, asSent)) return this.#flow.diskIsFull(seq, sequence, now);
+    const refusal = this.#road.append(taken, asSent);
+    if (refusal) return this.#flow.notTaken(refusal, seq, sequence, now);
     this.#flow.taken();
     counts.accepted += readings.length;
-    counts.rejected += frame.readings.length - readings.length;
-    if (seq > 0) counts.gaps += sequence.take(seq);
-    if (rejected) this.#reject(seq, rejected);
+    counts.rejected += badReadings;
+    counts.gaps += skipped;
+    if (seq > 0) sequence.take(seq);
+    if (!rejected) return;
+    if (!isKept) this.#road.quarantine.drop(badReadings);
+    this.#reject(seq, isKept ? rejected : rejected.map(notKept));
   }
 
   #reject(seq: number, rejected: Rejection[]): void {
-    const errors = rejected.map(({ reading, ...error }) => error);
+    const errors = rejected.map(({ reading, ts, ...error }) => error);
     this.#tell(seq > 0 ? { type: 'reject', seq, errors } : { type: 'reject', errors });
   }
 
@@ -165,7 +175,7 @@ export class Session implements SequenceListener, Outlet {
   }
 
   lost(from: number): void {
-    if (this.#sequence) this.#flow.diskIsFull(from, this.#sequence, Date.now());
+    if (this.#sequence) this.#flow.notTaken('failing', from, this.#sequence, Date.now());
   }
 
   #error(code: RefusalCode, detail: string, id?: string): void {

@@ -5,7 +5,7 @@ import { REFUSALS, type RefusalCode } from '../kit/errors.ts';
 import type { Journal, Offset } from '../telemetry/journal.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import type { Connection } from './connection.ts';
-import { type Bucket, createBucket } from './rate.ts';
+import { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import { Sequence } from './sequence.ts';
 import { Session } from './session.ts';
@@ -41,6 +41,8 @@ export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draini
 }
 
 const SETTLE_POLL_MS = 5;
+/** Devices that are not connected and whose allowance is remembered. */
+const MAX_AWAY = 10_000;
 /** What WebSocket calls a connection that went without a goodbye. */
 const NO_GOODBYE = 1006;
 
@@ -50,7 +52,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
   const sequences = new Map<string, Sequence>();
   const waitingForStore = new Set<Sequence>();
   /** By device, so that a reconnect is no new allowance; dropped when it is full again. */
-  const buckets = new Map<string, Bucket>();
+  const allowances = new Map<string, Allowance>();
 
   function sequence(device: string, epoch: string, ack: 'journaled' | 'stored'): Sequence {
     const known = sequences.get(device);
@@ -67,10 +69,16 @@ export function createSessions(deps: SessionsDeps): Sessions {
     return new Sequence(epoch, held?.epoch === epoch ? held.seq : 0);
   }
 
-  function bucketOf(device: string, now: number): Bucket {
-    const bucket = buckets.get(device) ?? createBucket(rest.limits.readingsPerSecond, now);
-    buckets.set(device, bucket);
-    return bucket;
+  function allowanceOf(device: string, now: number): Allowance {
+    const allowance = allowances.get(device) ?? new Allowance(rest.limits, now);
+    allowances.set(device, allowance);
+    if (allowances.size > sessions.size + MAX_AWAY) forgetAway();
+    return allowance;
+  }
+
+  /** Who is away and is forgotten has its whole allowance again, which is a little too much and no more. */
+  function forgetAway(): void {
+    for (const device of allowances.keys()) if (!sessions.has(device)) allowances.delete(device);
   }
 
   journal.onCommit((frames: readonly Frame[], next: Offset) => {
@@ -87,13 +95,13 @@ export function createSessions(deps: SessionsDeps): Sessions {
   function forget(device: string, now: number): void {
     const left = sequences.get(device);
     if (left && left.listener === undefined && left.settled) sequences.delete(device);
-    if (buckets.get(device)?.isFull(now)) buckets.delete(device);
+    if (allowances.get(device)?.isFull(now)) allowances.delete(device);
   }
 
   return {
     open(device, connection, now, keyId = '') {
       const name = { id: randomUUID(), device, keyId };
-      const session = new Session(name, connection, road, bucketOf(device, now), now);
+      const session = new Session(name, connection, road, allowanceOf(device, now), now);
       sessions.get(device)?.close('replaced', 'a newer connection of this device took over');
       sessions.set(device, session);
       onOpen(session);

@@ -1,5 +1,4 @@
 /** One WebSocket as a `Connection`: bounded on the way out, bounded in each turn of the loop on the way in. */
-import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { REFUSALS } from '../kit/errors.ts';
 import type { Connection } from './connection.ts';
@@ -11,18 +10,27 @@ const EXPELLED = new Set<number>([REFUSALS['token-invalid'].close, REFUSALS['dev
 /** A socket with more than this unsent is destroyed rather than closed politely. */
 const STUCK_BYTES = 65_536;
 
+interface WsDetails {
+  address: string;
+  /** Which of the heartbeat's groups it is pinged with. */
+  heartbeatGroup: number;
+  /** When what let the device in ends, Unix milliseconds. */
+  endsAt: number;
+}
+
 export class WsConnection implements Connection {
   readonly address: string;
-  /** Which of the heartbeat's groups it is pinged with. */
   readonly heartbeatGroup: number;
+  readonly endsAt: number;
   readonly #ws: WebSocket;
   #missedPongs = 0;
   #closing = false;
 
-  constructor(ws: WebSocket, socket: Socket, heartbeatGroup: number) {
+  constructor(ws: WebSocket, { address, heartbeatGroup, endsAt }: WsDetails) {
     this.#ws = ws;
+    this.address = address;
     this.heartbeatGroup = heartbeatGroup;
-    this.address = socket.remoteAddress ?? 'unknown';
+    this.endsAt = endsAt;
   }
 
   get backlog(): number {

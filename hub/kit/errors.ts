@@ -8,6 +8,7 @@ export const REFUSALS = {
   // at the upgrade
   'token-missing': { status: 401, close: 0, retry: false, title: 'No token was sent.' },
   'token-invalid': { status: 401, close: 4502, retry: false, title: 'The token is unknown, expired or revoked.' },
+  'certificate-invalid': { status: 401, close: 4502, retry: false, title: 'The client certificate opens no device.' },
   'token-in-query': { status: 400, close: 0, retry: false, title: 'A token in the query string would stay in logs.' },
   'device-disabled': { status: 403, close: 4503, retry: false, title: 'The device is disabled.' },
   origin: { status: 403, close: 0, retry: false, title: 'This Origin is not allowed.' },
@@ -33,6 +34,7 @@ export const REFUSALS = {
   // about one reading (the rest are JSON Schema keywords)
   stream: { status: 400, close: 0, retry: false, title: 'The hub has no such stream.' },
   clock: { status: 400, close: 0, retry: false, title: 'The time is too far ahead, or older than the store keeps.' },
+  'quarantine-full': { status: 503, close: 0, retry: false, title: 'The quarantine is full: it was not kept.' },
   store: { status: 422, close: 0, retry: false, title: 'The telemetry store refused the reading.' },
   // operators
   unauthorized: { status: 401, close: 0, retry: false, title: 'An operator token is required.' },
@@ -69,11 +71,14 @@ export interface Refusal {
 export class RefusedError extends Error implements Refusal {
   readonly code: RefusalCode;
   readonly detail: string;
-  constructor(code: RefusalCode, detail: string) {
+  /** When it makes sense to try again; undefined when that is not known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(code: RefusalCode, detail: string, retryAfterMs?: number) {
     super(detail);
     this.name = 'RefusedError';
     this.code = code;
     this.detail = detail;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

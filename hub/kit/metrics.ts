@@ -1,9 +1,10 @@
 /** Metrics for Prometheus: plain numbers that the parts count anyway, read when somebody asks. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type LedgerSources, ledgerCounters, ledgerGauges } from './ledger-metrics.ts';
 
 /** Where the numbers are; each is read once for each scrape. Counts are since the hub started. */
-export interface MetricSources {
-  /** Readings by outcome: accepted, rejected, duplicate, quarantined … */
+export interface MetricSources extends LedgerSources {
+  /** Readings by outcome: accepted, rejected. */
   readings(): Record<string, number>;
   /** Frames by direction and type, or by outcome. */
   frames(): Record<string, number>;
@@ -11,17 +12,37 @@ export interface MetricSources {
   sessions(): number;
   /** Known devices by their presence. */
   devices(): Record<string, number>;
-  journal(): { bytes: number; limitBytes: number };
   /** Commands by the state they reached, and how many are queued now. */
   commands(): { reached: Readonly<Record<string, number>>; queued: number };
   /** MQTT brokers. */
   brokers(): readonly { name: string; state: string; published: number; received: number; inFlight: number }[];
-  sinks(): readonly { name: string; written: number; refused: number; lagFrames: number; lagMs: number }[];
+  sinks(): readonly {
+    name: string;
+    state: string;
+    written: number;
+    refused: number;
+    lagFrames: number;
+    lagMs: number;
+  }[];
+  store(): {
+    replay: { restarts: number; replayed: number; leftFrames: number };
+    /** Absent when the store forgets nothing in a restart. */
+    comparison?: { missing: number; restored: number; surplus: number };
+  };
+}
+
+export interface DoorSources {
+  /** Connections at the device door since the start, by what became of them. */
+  knocks(): Readonly<Record<string, number>>;
+  /** When the certificate of each door ends, Unix milliseconds. */
+  certificates(): Readonly<Record<string, number>>;
 }
 
 export interface Metrics {
   /** A group was committed, so long after its oldest frame arrived. */
   observeAckLatency(seconds: number): void;
+  /** Adds what is known only when the doors are open. */
+  watchDoors(doors: DoorSources): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -41,8 +62,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   addCounters(registry, sources);
   addGauges(registry, sources);
+  addSinkGauges(registry, sources);
+  addStoreMetrics(registry, sources.store);
+  addPlainCounters(registry, ledgerCounters(sources));
+  addPlainGauges(registry, ledgerGauges(sources));
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
+    watchDoors: (doors) => addDoorMetrics(registry, doors),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
@@ -96,23 +122,34 @@ function addCounters(registry: Registry, { readings, frames, sinks, commands, br
   }
 }
 
-function addGauges(registry: Registry, { sessions, devices, journal, sinks, commands, brokers }: MetricSources) {
+function addDoorMetrics(registry: Registry, { knocks, certificates }: DoorSources) {
+  new Counter({
+    name: 'hub_knocks_total',
+    help: 'Connections at the device door by what became of them.',
+    labelNames: ['outcome'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(knocks())) this.inc({ outcome }, count);
+    },
+  });
+  new Gauge({
+    name: 'hub_certificate_end_seconds',
+    help: 'When the certificate of a door ends, Unix time.',
+    labelNames: ['door'],
+    registers: [registry],
+    collect() {
+      for (const [door, endMs] of Object.entries(certificates())) this.set({ door }, endMs / 1_000);
+    },
+  });
+}
+
+function addGauges(registry: Registry, { sessions, devices, commands, brokers }: MetricSources) {
   const plain = [
     { name: 'hub_sessions', help: 'Devices with an open session.', read: sessions },
     { name: 'hub_commands_queued', help: 'Commands that wait to be sent.', read: () => commands().queued },
-    { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
-    { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
   ];
-  for (const { name, help, read } of plain) {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  }
+  addPlainGauges(registry, plain);
   new Gauge({
     name: 'hub_devices',
     help: 'Known devices by presence: online, silent or offline.',
@@ -123,11 +160,54 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
     },
   });
   addBrokerGauges(registry, brokers);
-  const lags = [
-    { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', value: 'lagFrames', per: 1 },
-    { name: 'hub_sink_lag_seconds', help: 'How long the oldest unread frame has waited.', value: 'lagMs', per: 1_000 },
-  ] as const;
-  for (const { name, help, value, per } of lags) {
+}
+
+function addPlainGauges(registry: Registry, gauges: { name: string; help: string; read: () => number }[]) {
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}
+
+function addPlainCounters(
+  registry: Registry,
+  counters: { name: string; help: string; read: () => number | undefined }[],
+) {
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read() ?? 0);
+      },
+    });
+  }
+}
+
+function addSinkGauges(registry: Registry, { sinks }: MetricSources) {
+  type Sink = ReturnType<typeof sinks>[number];
+  const gauges = [
+    { name: 'hub_sink_lag_frames', help: 'Frames a sink has not read.', read: (sink: Sink) => sink.lagFrames },
+    {
+      name: 'hub_sink_lag_seconds',
+      help: 'How long the oldest unread frame has waited.',
+      read: (sink: Sink) => sink.lagMs / 1_000,
+    },
+    {
+      name: 'hub_sink_stalled',
+      help: '1 while a sink takes nothing until somebody acts.',
+      read: (sink: Sink) => (sink.state === 'stalled' ? 1 : 0),
+    },
+  ];
+  for (const { name, help, read } of gauges) {
     new Gauge({
       name,
       help,
@@ -135,7 +215,7 @@ function addGauges(registry: Registry, { sessions, devices, journal, sinks, comm
       registers: [registry],
       collect() {
         this.reset();
-        for (const sink of sinks()) this.set({ sink: sink.name }, sink[value] / per);
+        for (const sink of sinks()) this.set({ sink: sink.name }, read(sink));
       },
     });
   }
@@ -166,4 +246,43 @@ function addBrokerGauges(registry: Registry, brokers: MetricSources['brokers']) 
       },
     });
   }
+}
+
+function addStoreMetrics(registry: Registry, store: MetricSources['store']) {
+  const counters = [
+    {
+      name: 'hub_store_restarts_total',
+      help: 'Restarts of the store that the hub noticed.',
+      read: () => store().replay.restarts,
+    },
+    {
+      name: 'hub_store_replayed_total',
+      help: 'Readings that were written again after a restart of the store.',
+      read: () => store().replay.replayed,
+    },
+    {
+      name: 'hub_store_missing_total',
+      help: 'Values that the store had acknowledged and lacked.',
+      read: () => store().comparison?.missing,
+    },
+    {
+      name: 'hub_store_restored_total',
+      help: 'Missing values that were written again.',
+      read: () => store().comparison?.restored,
+    },
+    {
+      name: 'hub_store_surplus_total',
+      help: 'Values that the store has and the journal does not have.',
+      read: () => store().comparison?.surplus,
+    },
+  ];
+  addPlainCounters(registry, counters);
+  new Gauge({
+    name: 'hub_store_replay_left_frames',
+    help: 'Frames that a replay has still to read; 0 when none is under way.',
+    registers: [registry],
+    collect() {
+      this.set(store().replay.leftFrames);
+    },
+  });
 }

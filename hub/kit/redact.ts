@@ -6,9 +6,32 @@
  */
 const TOKEN = /(th[do](?:_|%5f)[0-9a-z]{6,20})(?:_|%5f)(?:[0-9a-z_]|%5f)+/gi;
 
-/** The text with `thd_<keyId>_***` in place of tokens. Cheap when there is none. */
+/** Shorter ones are words of other texts as well. */
+const MIN_SECRET = 6;
+
+/** The secrets of the configuration as they may appear in a text; nothing yet. Of the process, as its output is. */
+let secrets = /(?!)/g;
+
+/** From now on these values are masked wherever they appear, also as JSON, in a URL, and in a header of basic authentication. */
+export function hideSecrets(values: readonly { user?: string; secret: string }[]): void {
+  const forms = values
+    .filter(({ secret }) => secret.length >= MIN_SECRET)
+    .flatMap(({ user = '', secret }) => [
+      secret,
+      JSON.stringify(secret).slice(1, -1),
+      encodeURIComponent(secret),
+      Buffer.from(`${user}:${secret}`).toString('base64'),
+    ]);
+  if (forms.length > 0) secrets = new RegExp([...new Set(forms)].map(escapeForRegExp).join('|'), 'g');
+}
+
+function escapeForRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+/** The text with `thd_<keyId>_***` in place of tokens and `***` in place of secrets. Cheap when there is none. */
 export function redact(text: string): string {
-  return text.replace(TOKEN, '$1_***');
+  return text.replace(TOKEN, '$1_***').replace(secrets, '***');
 }
 
 /** Whether the text holds a token, or the beginning of one. */

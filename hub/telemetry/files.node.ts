@@ -1,5 +1,5 @@
 /** The file system of the machine, for the journal. */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
 import type { Files, OpenFile, OpenMode } from './files.ts';
 import { errorCode } from './files.ts';
 
@@ -21,6 +21,10 @@ export const nodeFiles: Files = {
     } finally {
       await folder.close();
     }
+  },
+  async space(path) {
+    const { bavail, bsize } = await statfs(path);
+    return { freeBytes: bavail * bsize };
   },
   startOf,
 };

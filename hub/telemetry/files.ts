@@ -25,6 +25,8 @@ export interface Files {
   unlink(path: string): Promise<void>;
   /** Resolves when names made, changed and removed in this folder are on the disk. */
   syncDirectory(path: string): Promise<void>;
+  /** Room on the disk of a folder: what this user may still write. */
+  space(path: string): Promise<{ freeBytes: number }>;
   /** The process that asks. */
   readonly pid: number;
   /** When a process began, as a word that no later process with the same pid shares; undefined: there is none. */
@@ -35,6 +37,11 @@ export const TEMPORARY = '.tmp';
 
 export function errorCode(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+/** The disk, or the share of it that this user may have. */
+export function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes(errorCode(error) ?? '');
 }
 
 /** Writes all the bytes, however little a single call takes. */
@@ -71,15 +78,20 @@ export async function readFully(file: OpenFile, into: Uint8Array, at: number): P
   return done;
 }
 
-/** The whole of a small file, or undefined when there is none. */
-export async function readFile(files: Files, path: string): Promise<Buffer | undefined> {
-  let file: OpenFile;
+/** Opens a file for reading; undefined when there is none. */
+export async function openIfThere(files: Files, path: string): Promise<OpenFile | undefined> {
   try {
-    file = await files.open(path, 'read');
+    return await files.open(path, 'read');
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The whole of a small file, or undefined when there is none. */
+export async function readFile(files: Files, path: string): Promise<Buffer | undefined> {
+  const file = await openIfThere(files, path);
+  if (!file) return undefined;
   try {
     const bytes = Buffer.alloc(await file.size());
     return bytes.subarray(0, await readFully(file, bytes, 0));

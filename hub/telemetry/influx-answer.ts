@@ -23,6 +23,16 @@ export type Verdict =
 
 const MISSING = /database not found|retention policy not found|bucket .*not found/i;
 const REFUSED = /partial write|field type conflict|unable to parse|points beyond retention/i;
+/** A request that did not arrive whole: measured with cut and damaged bodies. It says nothing about the readings. */
+const GARBLED = /^(400 Bad Request|unexpected EOF|gzip: |flate: |http: |.*i\/o timeout)/i;
+/** The hub's own request is not what the server expects; halving it would condemn every reading. */
+const MISUSED = /^(database is required|invalid precision|invalid consistency level)/i;
+/**
+ * Somebody must make room; measured: 1.x keeps the error of its log's writer until it is restarted, so that it takes
+ * nothing even when there is room again.
+ */
+const DISK_FULL = /no space left on device/i;
+const DISK_FULL_ADVICE = 'make room, then restart InfluxDB: 1.x takes nothing before';
 const MAX_MESSAGE = 500;
 const MAX_RETRY_AFTER_MS = 300_000;
 
@@ -31,11 +41,17 @@ export function classify({ status, body, retryAfter }: HttpAnswer, now: number):
   if (status >= 200 && status < 300) return { kind: 'done' };
   const words = wordsOf(body);
   const message = words ?? `InfluxDB answered ${status}`;
-  if (MISSING.test(body) || status === 404) return { kind: 'stall', message, missing: true };
+  const isRefused = REFUSED.test(body);
+  // A refusal may quote the line, and with it a text that a device chose: what it quotes must not look like a verdict.
+  if (status === 404 || (!isRefused && MISSING.test(body))) return { kind: 'stall', message, missing: true };
   if (status === 413) return { kind: 'halve', message };
-  if (status === 500 && REFUSED.test(body)) return { kind: 'halve', message };
+  if (status === 500 && isRefused) return { kind: 'halve', message };
+  if (status === 400 && !isRefused && GARBLED.test(words ?? body)) return { kind: 'retry', message };
+  if (status === 400 && MISUSED.test(message)) return { kind: 'stall', message, missing: false };
   // A proxy, or a TLS port spoken to in plain text, answers 400 as well; its opinion condemns no reading.
   if (status === 400 || status === 422) return words ? { kind: 'halve', message } : stall(status);
+  if (status >= 500 && DISK_FULL.test(body))
+    return { kind: 'stall', message: `${message} (${DISK_FULL_ADVICE})`, missing: false };
   if (status === 408) return { kind: 'retry', message };
   if (status === 429 || status === 503) return { kind: 'retry', message, ...retryAfterOf(retryAfter, now) };
   if (status >= 500) return { kind: 'retry', message };

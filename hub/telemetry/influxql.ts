@@ -4,7 +4,7 @@ import type { Field } from '../../schemas/stream.ts';
 import { storedKey } from './line-protocol.ts';
 import type { Value } from './reading.ts';
 import { fieldsAsked } from './series.ts';
-import type { Query, Row } from './store.ts';
+import type { MinuteCounts, Query, Row } from './store.ts';
 
 export interface Select {
   /** Without its end, LIMIT and OFFSET. */
@@ -46,6 +46,29 @@ export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns
     }
     rows.set(time, row);
   }
+}
+
+const MINUTE_MICROS = 60_000_000;
+
+/** Counts the values of each field in each minute, over all devices; its columns are the fields of the stream. */
+export function countOf(stream: Stream, from: number, to: number): string {
+  const list = Array.from(stream.fields.values(), (field) => `COUNT(${identifier(storedKey(field))})`);
+  return (
+    `SELECT ${list.join(', ')} FROM ${identifier(stream.name)} ` +
+    `WHERE time >= ${micros(from)}u AND time < ${micros(to)}u GROUP BY time(${MINUTE_MICROS}u) fill(none)`
+  );
+}
+
+/** By field and the beginning of the minute (Unix milliseconds); a count of 0 is absent. */
+export function countsByMinute(answer: InfluxRow[], stream: Stream): MinuteCounts {
+  const names = [...stream.fields.keys()];
+  const counts: MinuteCounts = new Map(names.map((name) => [name, new Map()]));
+  for (const [time, ...values] of answer) {
+    for (const [index, value] of values.entries()) {
+      if (typeof value === 'number' && value > 0) counts.get(names[index]!)!.set(time / 1000, value);
+    }
+  }
+  return counts;
 }
 
 const micros = (ms: number) => String(BigInt(Math.round(ms * 1000)));

@@ -35,9 +35,14 @@ export function createIngest(options: IngestOptions): Ingest {
 
   function check(name: string, candidates: readonly unknown[], now: number, given: GivenTimes): Verdict {
     const stream = streams.get(name);
-    if (!stream) return refuseAll(candidates, '/stream', 'stream', `no stream is called "${name}"`);
+    if (!stream) {
+      // The times of all streams that do not exist are given together: their names may be any number.
+      const ts = giveTimes(candidates.length, now, '', given);
+      return refuseAll(candidates, ts, '/stream', 'stream', `no stream is called "${name}"`);
+    }
     if (candidates.length > readingsPerFrame) {
-      return refuseAll(candidates, '/readings', 'maxItems', `must hold at most ${readingsPerFrame} readings`);
+      const ts = giveTimes(candidates.length, now, name, given);
+      return refuseAll(candidates, ts, '/readings', 'maxItems', `must hold at most ${readingsPerFrame} readings`);
     }
     const readings: Reading[] = [];
     let rejected: Rejection[] | undefined;
@@ -52,7 +57,7 @@ export function createIngest(options: IngestOptions): Ingest {
       if (reason === undefined) readings.push(reading);
       else {
         rejected ??= [];
-        rejected.push({ index, ...reason, reading });
+        rejected.push({ index, ...reason, reading, ...timeOfRefused(reading, now, name, given) });
       }
     }
     const verdict: Verdict = { readings };
@@ -63,8 +68,10 @@ export function createIngest(options: IngestOptions): Ingest {
 
   /** Sets `ts` from `ts`, `age` or the hub's clock, and says when it lies outside what the store takes. */
   function fixTime(reading: Reading, now: number, stream: string, given: GivenTimes) {
-    if (reading.ts === undefined) reading.ts = giveTime(reading, now, stream, given);
-    else if (reading.age !== undefined) return { path: '/age', code: 'clock', message: 'excludes ts' };
+    if (reading.ts === undefined) {
+      reading.ts = giveTime(reading.age, now, stream, given);
+      delete reading.age;
+    } else if (reading.age !== undefined) return { path: '/age', code: 'clock', message: 'excludes ts' };
     if (reading.ts > now + clockAheadMs) {
       return {
         path: '/ts',
@@ -81,8 +88,21 @@ export function createIngest(options: IngestOptions): Ingest {
   return { check };
 }
 
-function refuseAll(candidates: readonly unknown[], path: string, code: string, message: string): Verdict {
-  return { readings: [], rejected: [{ path, code, message, reading: candidates }] };
+function refuseAll(candidates: readonly unknown[], ts: number, path: string, code: string, message: string): Verdict {
+  return { readings: [], rejected: [{ path, code, message, reading: candidates, ts }] };
+}
+
+/** A refused reading without a time gets the one that it would have had, or its replay might meet another's. */
+function timeOfRefused(reading: unknown, now: number, stream: string, given: GivenTimes): { ts?: number } {
+  if (typeof reading !== 'object' || reading === null || (reading as Reading).ts !== undefined) return {};
+  return { ts: giveTime((reading as Reading).age, now, stream, given) };
+}
+
+/** The first of `count` times in a row, each a microsecond after the one before. */
+function giveTimes(count: number, now: number, stream: string, given: GivenTimes): number {
+  const ts = giveTime(undefined, now, stream, given);
+  given.get(stream)!.arrivalUs += count - 1;
+  return ts;
 }
 
 /**
@@ -90,15 +110,14 @@ function refuseAll(candidates: readonly unknown[], path: string, code: string, m
  * last one given. With `age` it is that long ago to the millisecond; its microseconds count on from reading to
  * reading, so that a thousand in a row of the same millisecond stay apart, in whatever order the ages come.
  */
-function giveTime(reading: Reading, now: number, stream: string, given: GivenTimes): number {
+function giveTime(age: unknown, now: number, stream: string, given: GivenTimes): number {
   const times = given.get(stream) ?? { arrivalUs: 0, aged: 0 };
   given.set(stream, times);
-  if (reading.age === undefined) {
+  if (typeof age !== 'number' || !Number.isFinite(age)) {
     times.arrivalUs = Math.max(Math.round(now * 1000), times.arrivalUs + 1);
     return times.arrivalUs / 1000;
   }
-  const thenMs = Math.floor(now - (reading.age as number));
-  delete reading.age;
+  const thenMs = Math.floor(now - age);
   return (thenMs * 1000 + (times.aged++ % 1000)) / 1000;
 }
 

@@ -26,7 +26,8 @@ const RECORD_HEADER_BYTES = 26;
 const READINGS = 0;
 /** The telemetry frame as the device sent it, of which `readings` counts. */
 const AS_SENT = 1;
-const WITH_REJECTED = 2;
+/** JSON of the hub's own: the readings, and what else there is to know of the frame. */
+const WITH_MORE = 2;
 
 const FIRST_BUFFER_BYTES = 64 * 1024;
 /** A buffer that one burst made larger than this is given back. */
@@ -105,7 +106,7 @@ export class BlockBuilder {
    */
   add(frame: Frame, asSent: string | undefined, maxBytes: number): boolean {
     const { device, epoch, stream } = frame;
-    const kind = frame.rejected ? WITH_REJECTED : asSent === undefined ? READINGS : AS_SENT;
+    const kind = hasMore(frame) ? WITH_MORE : asSent === undefined ? READINGS : AS_SENT;
     // One text and one write: for a typical record this costs half of writing the parts one by one.
     const text = device + epoch + stream + payloadOf(frame, asSent);
     const at = this.bytes;
@@ -158,9 +159,11 @@ export class BlockBuilder {
 }
 
 function payloadOf(frame: Frame, asSent: string | undefined): string {
-  if (frame.rejected) return JSON.stringify({ readings: frame.readings, rejected: frame.rejected });
-  return asSent ?? JSON.stringify(frame.readings);
+  const { readings, rejected, skipped } = frame;
+  return hasMore(frame) ? JSON.stringify({ readings, rejected, skipped }) : (asSent ?? JSON.stringify(readings));
 }
+
+const hasMore = ({ rejected, skipped }: Frame) => rejected !== undefined || skipped !== undefined;
 
 /** Undefined when there is no header of a plausible block at `at`. */
 export function decodeBlockHeader(bytes: Buffer, at: number): BlockHeader | undefined {
@@ -193,14 +196,23 @@ export function visitRecords(block: Buffer, skip: number, visit: (at: number) =>
 export function decodeFrame(block: Buffer, at: number): Frame {
   const text = block.toString('utf8', at + RECORD_HEADER_BYTES, at + block.readUInt32LE(at));
   const { device, epoch, stream, length } = names(block, at, text);
-  const payload = JSON.parse(text.slice(length)) as Reading[] | { readings: Reading[]; rejected: Rejection[] };
+  const payload = JSON.parse(text.slice(length)) as Reading[] | More;
   const seq = block.readDoubleLE(at + 10);
   const receivedAt = block.readDoubleLE(at + 18);
   if (Array.isArray(payload)) return { device, epoch, seq, stream, receivedAt, readings: payload };
-  const { readings, rejected } = payload;
+  const { readings, rejected, skipped } = payload;
+  const frame: Frame = { device, epoch, seq, stream, receivedAt, readings };
   // A frame as sent may have a field `rejected` of the device's own, which means nothing.
-  if (block[at + 4] !== WITH_REJECTED) return { device, epoch, seq, stream, receivedAt, readings };
-  return { device, epoch, seq, stream, receivedAt, readings, rejected };
+  if (block[at + 4] !== WITH_MORE) return frame;
+  if (rejected) frame.rejected = rejected;
+  if (skipped) frame.skipped = skipped;
+  return frame;
+}
+
+interface More {
+  readings: Reading[];
+  rejected?: Rejection[];
+  skipped?: number;
 }
 
 /** Moves on what is held of each device by the records of a block; their readings are not decoded. */

@@ -8,7 +8,7 @@ interface Holder {
 }
 
 /** EX_TEMPFAIL: the same command succeeds once the other hub has stopped. */
-const EXIT_LOCKED = 75;
+export const EXIT_LOCKED = 75;
 
 /**
  * Takes the lock and resolves to the function that releases it. The lock of a process that is gone is taken over.
@@ -24,6 +24,12 @@ export async function takeLock(files: Files, folder: string): Promise<() => Prom
     await removeStale(files, path, found);
   }
   return () => files.unlink(path);
+}
+
+/** The process that holds the lock of a folder and lives; undefined when the folder is free. */
+export async function holderOf(files: Files, folder: string): Promise<number | undefined> {
+  const holder = parse(await readText(files, `${folder}/lock`));
+  return holder && (await files.startOf(holder.pid)) === holder.started ? holder.pid : undefined;
 }
 
 async function tryCreate(files: Files, path: string, text: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /** Reads frames back from the segment files, for the sinks that are behind what memory holds. */
 import { Unavailable } from '../kit/errors.ts';
-import { errorCode, type Files, type OpenFile } from './files.ts';
+import { type Files, openIfThere } from './files.ts';
 import type { JournalBatch, Offset } from './journal.ts';
 import { decodeFrame, visitRecords } from './journal-format.ts';
 import { type Block, scanBlocks } from './journal-scan.ts';
@@ -60,15 +60,27 @@ export function createReader(files: Files, segments: Segments): Reader {
     if (!file) return;
     const known = marks.get(batch.next);
     const start = known?.path === segment.path ? known.at : segment.dataAt;
-    const onDamage = (from: number, to: number) => segments.report(segment, file, from, to);
+    let damagedTo = 0;
+    const onDamage = (from: number, to: number) => {
+      damagedTo = to;
+      return segments.report(segment, file, from, to);
+    };
+    /** Where bytes are damaged that was said; where they are gone nobody else says it. */
+    const expect = async (to: Offset, at: number) => {
+      const from = Math.max(batch.next, segment.base);
+      if (from >= to || damagedTo === at) return;
+      await segments.report(segment, file, at, at, `frames ${from} to ${to - 1} are missing: no file has them`);
+    };
     let weight = 0;
     try {
       for await (const block of scanBlocks(file, start, bytes, onDamage)) {
         if (block.header.base >= limit) break;
+        await expect(block.header.base, block.at);
         weight += take(block, segment, batch, maxReadings - weight);
         // Behind the last offset of a segment may lie what is left of a write that failed.
         if (weight >= maxReadings || batch.next >= limit) return;
       }
+      await expect(limit, bytes);
       batch.next = limit;
     } finally {
       await file.close();
@@ -98,13 +110,4 @@ export function createReader(files: Files, segments: Segments): Reader {
     read,
     committedAt: (offset) => marks.get(offset)?.committedAt ?? segments.holding(offset)?.createdAt ?? 0,
   };
-}
-
-async function openIfThere(files: Files, path: string): Promise<OpenFile | undefined> {
-  try {
-    return await files.open(path, 'read');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 /** What the journal does before it takes the first frame: finds its segments, cuts a torn tail, restores what is held. */
 import { UserError } from '../kit/errors.ts';
-import { type Files, type OpenFile, TEMPORARY, writeFully } from './files.ts';
+import { type Files, type OpenFile, openIfThere, TEMPORARY, writeFully } from './files.ts';
 import type { Held, Offset } from './journal.ts';
 import { foldHeld, isVersionKnown, SEGMENT_HEADER_BYTES } from './journal-format.ts';
 import { readCheckpoint, readSegmentHeader, scanBlocks } from './journal-scan.ts';
@@ -27,6 +27,7 @@ export interface Recovered {
  * is damaged). Damage in older segments is found when they are read. `now`: Unix milliseconds.
  */
 export async function recover(files: Files, folder: string, log: JournalLog, now: number): Promise<Recovered> {
+  await removeTemporary(files, folder);
   const list = await findSegments(files, folder, now);
   // The last process may have been killed between the rename of a segment and this.
   await files.syncDirectory(folder);
@@ -48,27 +49,40 @@ export async function recover(files: Files, folder: string, log: JournalLog, now
   return { segments, held, next, last };
 }
 
-async function findSegments(files: Files, folder: string, now: number): Promise<Segment[]> {
-  const names = await files.list(folder);
-  for (const name of names) if (name.endsWith(TEMPORARY)) await files.unlink(`${folder}/${name}`);
+/** What was being placed when a process died names nothing yet. Needs the lock. */
+export async function removeTemporary(files: Files, folder: string): Promise<void> {
+  for (const name of await files.list(folder)) if (name.endsWith(TEMPORARY)) await files.unlink(`${folder}/${name}`);
+}
+
+/**
+ * The segments of a folder, changing nothing. `now`: Unix milliseconds, for a segment that does not tell its age. Throws
+ * `UserError` when another version of the hub wrote them.
+ */
+export async function findSegments(files: Files, folder: string, now: number): Promise<Segment[]> {
   const list: Segment[] = [];
-  for (const name of names.filter(isSegmentFile).sort()) {
-    const path = `${folder}/${name}`;
-    const file = await files.open(path, 'read');
-    try {
-      const header = await readSegmentHeader(file);
-      if (header && !isVersionKnown(header)) {
-        throw new UserError(`${path} was written by another version of the hub (format ${header.version}).`);
-      }
-      const bytes = await file.size();
-      // Without a believable header the blocks are searched for from the beginning.
-      const dataAt = header ? Math.min(bytes, SEGMENT_HEADER_BYTES + header.checkpointBytes) : 0;
-      list.push({ base: baseOf(name), path, dataAt, bytes, createdAt: header?.createdAt ?? now });
-    } finally {
-      await file.close();
-    }
+  for (const name of (await files.list(folder)).filter(isSegmentFile).sort()) {
+    const segment = await readSegment(files, `${folder}/${name}`, baseOf(name), now);
+    if (segment) list.push(segment);
   }
   return list;
+}
+
+/** Undefined when it is gone. */
+async function readSegment(files: Files, path: string, base: Offset, now: number): Promise<Segment | undefined> {
+  const file = await openIfThere(files, path);
+  if (!file) return undefined;
+  try {
+    const header = await readSegmentHeader(file);
+    if (header && !isVersionKnown(header)) {
+      throw new UserError(`${path} was written by another version of the hub (format ${header.version}).`);
+    }
+    const bytes = await file.size();
+    // Without a believable header the blocks are searched for from the beginning.
+    const dataAt = header ? Math.min(bytes, SEGMENT_HEADER_BYTES + header.checkpointBytes) : 0;
+    return { base, path, dataAt, bytes, createdAt: header?.createdAt ?? now };
+  } finally {
+    await file.close();
+  }
 }
 
 /** The newest checkpoint that is intact, and the index of its segment, if there is one. */

@@ -75,6 +75,8 @@ export function createSegments(files: Files, folder: string, list: Segment[], lo
       if (errorCode(error) !== 'ENOENT') throw error;
     });
     list.shift();
+    // In this order on the disk too: after a power cut no segment shall lie before a gap.
+    await files.syncDirectory(folder);
   }
 
   async function report(
@@ -88,6 +90,7 @@ export function createSegments(files: Files, folder: string, list: Segment[], lo
     if (damage.some((known) => known.file === name && known.at === from)) return;
     if (damage.length < MAX_DAMAGE) damage.push({ file: name, at: from, what });
     log.error({ file: name, at: from, bytes: to - from }, `journal: ${what}`);
+    if (from === to) return;
     try {
       await copyAside(files, `${folder}/damaged`, `${name}-${from}`, file, from, to);
     } catch (error) {

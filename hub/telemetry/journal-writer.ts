@@ -1,7 +1,7 @@
 /** Group commit: frames join the open group while the one before it is written and synced. */
 import { backoffMs } from '../kit/backoff.ts';
-import { type OpenFile, writeFully } from './files.ts';
-import type { Held, Offset } from './journal.ts';
+import { isDiskFull, type OpenFile, writeFully } from './files.ts';
+import type { Held, NotTaken, Offset } from './journal.ts';
 import { BlockBuilder } from './journal-format.ts';
 import type { JournalLog, Segment, Segments } from './journal-segments.ts';
 import type { Frame } from './reading.ts';
@@ -21,16 +21,13 @@ export interface WriterOptions {
   onDurable(frames: readonly Frame[], base: Offset, committedAt: number): void;
   /** These frames were taken and will never be on the disk. */
   onRefused(frames: readonly Frame[]): void;
-  /** Before a new attempt after a failure. */
-  makeRoom(): Promise<unknown>;
+  /** Before a new attempt after the disk was full. Resolves to whether it is worth one. */
+  makeRoom(): Promise<boolean>;
 }
 
 export interface Writer {
-  /**
-   * False, taking nothing, when the last write failed, the open group is full, the frame and those not yet durable need
-   * more than `roomBytes`, or after `close`.
-   */
-  append(frame: Frame, asSent: string | undefined, roomBytes: number): boolean;
+  /** Undefined when the frame was taken. `full`: it and those not yet durable need more than `roomBytes`. */
+  append(frame: Frame, asSent: string | undefined, roomBytes: number): NotTaken | undefined;
   /** The offset after the last durable frame. */
   next(): Offset;
   isFailing(): boolean;
@@ -40,7 +37,7 @@ export interface Writer {
 
 /** A group this large does not wait for its linger: under a flood the timer may be late by seconds. */
 const FLUSH_BYTES = 512 * 1024;
-/** Bound of the open group while the disk is slow. Policy: refuse, so devices get `flow`. */
+/** Bound of the open group while the disk is slow. Policy: refuse as `busy`, so devices get `flow`. */
 const MAX_GROUP_BYTES = 16 * 1024 * 1024;
 const RETRY_BASE_MS = 50;
 const RETRY_MAX_MS = 2_000;
@@ -73,14 +70,16 @@ export function createWriter(options: WriterOptions): Writer {
   /** Failures since the last success. */
   let failures = 0;
 
-  function append(frame: Frame, asSent: string | undefined, roomBytes: number): boolean {
+  function append(frame: Frame, asSent: string | undefined, roomBytes: number): NotTaken | undefined {
     const { block, frames } = open;
-    if (isFailing || isClosed) return false;
-    if (!block.add(frame, asSent, Math.min(MAX_GROUP_BYTES, roomBytes - flying.block.bytes))) return false;
+    if (isClosed) return 'closed';
+    if (isFailing) return 'failing';
+    const room = roomBytes - flying.block.bytes;
+    if (!block.add(frame, asSent, Math.min(MAX_GROUP_BYTES, room))) return room < MAX_GROUP_BYTES ? 'full' : 'busy';
     frames.push(frame);
     if (block.bytes >= FLUSH_BYTES) flushWhenIdle();
     else if (frames.length === 1) linger();
-    return true;
+    return undefined;
   }
 
   function linger() {
@@ -150,22 +149,25 @@ export function createWriter(options: WriterOptions): Writer {
     log.error({ err: error, file: broken?.segment.path }, 'journal: a write failed; devices are told to wait');
     onRefused([...flying.take(), ...open.take()]);
     if (broken) await seal(broken);
-    while (!isClosed && !(await tryAgain())) {}
+    let isFull = isDiskFull(error);
+    while (!isClosed && isFailing) isFull = await tryAgain(isFull);
   }
 
-  async function tryAgain(): Promise<boolean> {
+  /** Whether the disk was full this time. */
+  async function tryAgain(wasFull: boolean): Promise<boolean> {
     if (failures++ > 0) await pause(backoffMs(failures, RETRY_BASE_MS, RETRY_MAX_MS));
     if (isClosed) return false;
     try {
-      await makeRoom();
+      // Only then: deleting what was delivered does not mend a broken disk.
+      if (wasFull && !(await makeRoom())) return true;
       current = await segments.begin(next, now(), held);
     } catch (error) {
       log.warn({ err: error, attempt: failures }, 'journal: still no new segment');
-      return false;
+      return isDiskFull(error);
     }
     isFailing = false;
     log.info({ file: current.segment.path }, 'journal: a new segment was begun, frames are taken again');
-    return true;
+    return false;
   }
 
   function pause(ms: number) {

@@ -1,18 +1,14 @@
-/** The journal in a folder of segment files: the only place in which a reading becomes durable. */
+/** Opens the journal in a folder of segment files: the only place in which a reading becomes durable. */
 import { dirname } from 'node:path';
+import { UserError } from '../kit/errors.ts';
 import { nodeFiles } from './files.node.ts';
-import type { Files } from './files.ts';
-import type { Journal, JournalBatch, JournalStatus, Offset } from './journal.ts';
-import { type Cursors, loadCursors } from './journal-cursors.ts';
-import { hold } from './journal-format.ts';
+import { type Files, isDiskFull } from './files.ts';
+import type { Journal } from './journal.ts';
+import { loadCursors } from './journal-cursors.ts';
+import { FileJournal } from './journal-engine.ts';
 import { takeLock } from './journal-lock.ts';
-import { createReader, type Reader } from './journal-reader.ts';
-import { type Recovered, recover } from './journal-recovery.ts';
-import { createRetention, type Retention } from './journal-retention.ts';
+import { recover } from './journal-recovery.ts';
 import type { JournalLog } from './journal-segments.ts';
-import { JournalTail } from './journal-tail.ts';
-import { createWriter, type Writer } from './journal-writer.ts';
-import type { Frame, FrameOwner } from './reading.ts';
 
 export interface JournalOptions {
   dir: string;
@@ -31,16 +27,24 @@ export interface JournalOptions {
   now?: () => number;
 }
 
-const SAVE_CURSORS_MS = 1_000;
 const SILENT: JournalLog = { info() {}, warn() {}, error() {} };
 
 /**
  * Opens or creates the journal of a folder. What it then holds is on the disk: a torn tail was cut, damage reported.
- * Throws `UserError` when another hub uses the folder or a newer one wrote it, and an Error with a `code` when the disk
- * does not do its part.
+ * Throws `UserError` when another hub uses the folder, a newer one wrote it, or its disk is full, and an Error with a
+ * `code` when the disk does not do its part.
  */
 export async function openJournal(options: JournalOptions): Promise<Journal> {
-  const { dir, files = nodeFiles, log = SILENT, now = Date.now } = options;
+  try {
+    return await open(options);
+  } catch (error) {
+    if (!isDiskFull(error)) throw error;
+    throw new UserError(`The disk of the journal in ${options.dir} is full: make room, then start again.`);
+  }
+}
+
+async function open({ files = nodeFiles, log = SILENT, now = Date.now, ...options }: JournalOptions): Promise<Journal> {
+  const { dir } = options;
   await files.makeDirectory(dir);
   await files.syncDirectory(dirname(dir));
   const unlock = await takeLock(files, dir);
@@ -48,209 +52,11 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
     const recovered = await recover(files, dir, log, now());
     const { cursors, isDamaged } = await loadCursors(files, dir);
     if (isDamaged) await recovered.segments.reportFile('cursors.json', 'the cursors are damaged: sinks read all again');
-    return new FileJournal({ ...options, files, log, now }, recovered, cursors, unlock);
+    const journal = new FileJournal({ ...options, files, log, now }, recovered, cursors, unlock);
+    await journal.look();
+    return journal;
   } catch (error) {
     await unlock().catch(() => {});
     throw error;
   }
-}
-
-class FileJournal implements Journal {
-  readonly #log: JournalLog;
-  readonly #limitBytes: number;
-  /** Room that is made before it is needed, so that a full journal with delivered segments refuses nobody. */
-  readonly #spareBytes: number;
-  readonly #segments: Recovered['segments'];
-  readonly #held: Recovered['held'];
-  readonly #cursors: Cursors;
-  readonly #unlock: () => Promise<void>;
-  readonly #tail: JournalTail;
-  readonly #reader: Reader;
-  readonly #writer: Writer;
-  readonly #retention: Retention;
-  readonly #listeners: ((frames: readonly Frame[], next: Offset) => void)[] = [];
-  /** The sinks that asked for their cursor in this run. */
-  readonly #active = new Set<string>();
-  /** Size of all segments, as of the last commit or deletion. */
-  #bytes: number;
-  #isMakingRoom = false;
-  #saveTimer: NodeJS.Timeout | undefined;
-  #closing: Promise<void> | undefined;
-
-  constructor(
-    options: Required<JournalOptions>,
-    { segments, held, next, last }: Recovered,
-    cursors: Cursors,
-    unlock: () => Promise<void>,
-  ) {
-    const { limitBytes, replayMs, lingerMs, log, now, files } = options;
-    const segmentBytes = Math.min(options.segmentBytes, Math.floor(limitBytes / 4));
-    this.#log = log;
-    this.#limitBytes = limitBytes;
-    this.#spareBytes = segmentBytes;
-    this.#segments = segments;
-    this.#held = held;
-    this.#cursors = cursors;
-    this.#unlock = unlock;
-    this.#bytes = segments.bytes();
-    this.#tail = new JournalTail(options.memoryReadings);
-    this.#reader = createReader(files, segments);
-    this.#retention = createRetention({ segments, cursors, limitBytes, replayMs, active: this.#active, log });
-    this.#writer = createWriter({
-      ...{ segments, held, last, segmentBytes, lingerMs, log, now },
-      // When the end of the journal was lost, its offsets are not given to other frames: a sink has passed them.
-      next: Math.max(next, cursors.highest()),
-      onDurable: (frames, base, committedAt) => this.#committed(frames, base, committedAt),
-      onRefused: (frames) => tellOwners(frames, Math.min, (owner, seq) => owner.refused(seq)),
-      makeRoom: () => this.#dropDelivered(1),
-    });
-  }
-
-  append(frame: Frame, asSent?: string): boolean {
-    // The next segment, if one must begin, has a checkpoint like that of the last.
-    const checkpointBytes = this.#segments.list.at(-1)?.dataAt ?? 0;
-    if (this.#writer.append(frame, asSent, this.#limitBytes - this.#bytes - checkpointBytes)) return true;
-    this.#makeRoom();
-    return false;
-  }
-
-  onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void {
-    this.#listeners.push(listener);
-  }
-
-  held(device: string) {
-    const held = this.#held.get(device);
-    return held && { ...held };
-  }
-
-  forget(device: string): void {
-    this.#held.delete(device);
-  }
-
-  async read(from: Offset, maxReadings: number): Promise<JournalBatch | undefined> {
-    const end = this.#writer.next();
-    if (from >= end) return undefined;
-    return this.#tail.read(from, maxReadings) ?? this.#reader.read(from, maxReadings, end);
-  }
-
-  cursor(sink: string, begin: 'first' | 'end' = 'first'): Offset {
-    this.#active.add(sink);
-    const known = this.#cursors.get(sink);
-    if (known !== undefined) return Math.max(known, this.#first());
-    const fresh = begin === 'end' ? this.#writer.next() : this.#first();
-    this.#move(sink, fresh);
-    return fresh;
-  }
-
-  advance(sink: string, to: Offset): void {
-    this.#active.add(sink);
-    const offset = Math.min(to, this.#writer.next());
-    if (offset <= (this.#cursors.get(sink) ?? -1)) return;
-    this.#move(sink, offset);
-    this.#makeRoom();
-  }
-
-  async sweep(now: number): Promise<number> {
-    const dropped = await this.#retention.sweep(now);
-    this.#bytes = this.#segments.bytes();
-    return dropped;
-  }
-
-  status(now: number): JournalStatus {
-    const first = this.#first();
-    const next = this.#writer.next();
-    const cursors: JournalStatus['cursors'] = {};
-    for (const [sink, cursor] of this.#cursors.entries()) {
-      const offset = Math.max(cursor, first);
-      const waiting = () => now - (this.#tail.committedAt(offset) ?? this.#reader.committedAt(offset));
-      cursors[sink] = { offset, lagFrames: next - offset, lagMs: offset < next ? Math.max(0, waiting()) : 0 };
-    }
-    const { list, damage } = this.#segments;
-    const failing = this.#writer.isFailing();
-    const bytes = this.#segments.bytes();
-    const damages = damage.map((found) => ({ ...found }));
-    return {
-      bytes,
-      limitBytes: this.#limitBytes,
-      segments: list.length,
-      first,
-      next,
-      cursors,
-      failing,
-      damage: damages,
-    };
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#writer.close();
-    clearTimeout(this.#saveTimer);
-    this.#saveTimer = undefined;
-    await this.saveCursors();
-    await this.#unlock().catch((error: unknown) => this.#log.warn({ err: error }, 'journal: the lock file stayed'));
-  }
-
-  /** Devices first: what is held, then the acks; then those who read on. */
-  #committed(frames: readonly Frame[], base: Offset, committedAt: number): void {
-    for (const { device, epoch, seq } of frames) if (seq > 0) hold(this.#held, device, epoch, seq);
-    this.#bytes = this.#segments.bytes();
-    this.#tail.push(base, frames, committedAt);
-    tellOwners(frames, Math.max, (owner, seq) => owner.durable(seq));
-    for (const listener of this.#listeners) listener(frames, base + frames.length);
-    this.#makeRoom();
-  }
-
-  #first(): Offset {
-    return this.#segments.list[0]?.base ?? this.#writer.next();
-  }
-
-  #move(sink: string, to: Offset): void {
-    this.#cursors.set(sink, to);
-    if (this.#closing) return;
-    this.#saveTimer ??= setTimeout(() => {
-      this.#saveTimer = undefined;
-      void this.saveCursors();
-    }, SAVE_CURSORS_MS).unref();
-  }
-
-  async saveCursors(): Promise<void> {
-    await this.#cursors.save().catch((error: unknown) => this.#log.warn({ err: error }, 'journal: cursors not saved'));
-  }
-
-  /** One at a time, and only when it is needed and of use. */
-  #makeRoom(): void {
-    if (this.#isMakingRoom || this.#closing || this.#bytes + this.#spareBytes <= this.#limitBytes) return;
-    if (!this.#retention.canMakeRoom()) return;
-    this.#isMakingRoom = true;
-    this.#dropDelivered(0)
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'journal: a segment could not be deleted'))
-      .finally(() => {
-        this.#isMakingRoom = false;
-      });
-  }
-
-  async #dropDelivered(atLeast: number): Promise<void> {
-    try {
-      await this.#retention.makeRoom(this.#spareBytes, atLeast);
-    } finally {
-      this.#bytes = this.#segments.bytes();
-    }
-  }
-}
-
-/** Tells each owner once about its frames, by the one number that `pick` chooses among theirs. */
-function tellOwners(
-  frames: readonly Frame[],
-  pick: (a: number, b: number) => number,
-  tell: (owner: FrameOwner, seq: number) => void,
-): void {
-  const chosen = new Map<FrameOwner, number>();
-  for (const { owner, seq } of frames) {
-    if (owner) chosen.set(owner, pick(chosen.get(owner) ?? seq, seq));
-  }
-  for (const [owner, seq] of chosen) tell(owner, seq);
 }

@@ -1,4 +1,5 @@
 /** Port: the durable log between the gateway and the sinks. What it has acknowledged survives a crash. */
+import type { JournalSpace } from './journal-space.ts';
 import type { Frame } from './reading.ts';
 
 /** A position in the journal: the number of frames before it since the journal began. Never reused. */
@@ -28,19 +29,27 @@ export interface JournalStatus {
   next: Offset;
   /** Offsets of each sink's cursor, and how long its oldest unread frame has waited (0 when it has read all). */
   cursors: Record<string, { offset: Offset; lagFrames: number; lagMs: number }>;
+  /** What it may still grow, and the alarm that stands. */
+  space: JournalSpace;
   /** True when the last write failed and no frame can be taken now. */
   failing: boolean;
   /** Damage found so far, at start and while reading: file, byte offset and what was wrong. */
   damage: { file: string; at: number; what: string }[];
 }
 
+/**
+ * Why a frame was not taken: the journal has reached its limit and nothing in it may go; the last write failed and the
+ * disk takes nothing yet; the disk is slow and as much as may wait for it waits; the journal was closed.
+ */
+export type NotTaken = 'full' | 'failing' | 'busy' | 'closed';
+
 export interface Journal {
   /**
    * Adds a frame to the open group. Synchronous and cheap; durability is told later through `frame.owner`, and
-   * through `onCommit`. Returns false, taking nothing, when the journal is full or failing. `asSent` is the text of the
-   * device's frame, given when its `readings` are exactly those of `frame`: it saves encoding them again.
+   * through `onCommit`. Returns undefined when it was taken, else why not. `asSent` is the text of the device's frame,
+   * given when its `readings` are exactly those of `frame`: it saves encoding them again.
    */
-  append(frame: Frame, asSent?: string): boolean;
+  append(frame: Frame, asSent?: string): NotTaken | undefined;
   /** Calls back once for each group, after its fdatasync returned and its owners were told. */
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void;
   /** The highest durable `seq` of a device's latest epoch, restored at start from checkpoint and blocks. */

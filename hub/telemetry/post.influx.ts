@@ -23,15 +23,16 @@ export interface PostOptions {
 export interface Post {
   /** The server's answer, whatever it is. Throws `Unavailable` when there is none in time. */
   write(lines: string): Promise<HttpAnswer>;
-  ping(): Promise<HttpAnswer>;
+  /** What the server says at another of its addresses, such as `/ping`. Throws `Unavailable` like `write`. */
+  get(path: string): Promise<HttpAnswer>;
   /** Ends what is in flight. */
   close(): void;
 }
 
-/** Sockets to the server: the sink writes one batch at a time, and somebody may ask how it is. */
-const MAX_SOCKETS = 2;
-/** Of an answer only so much is read; it is for its words. */
-const MAX_ANSWER = 16_384;
+/** Sockets to the server: the sink and the replay each write one batch at a time, and somebody may ask how it is. */
+const MAX_SOCKETS = 3;
+/** Of an answer only so much is kept: it is for its words, or for one number among its metrics. */
+const MAX_ANSWER = 262_144;
 /** Level 1 makes line protocol ten times smaller for 0.3 µs a reading, on a thread of the pool. */
 const GZIP = { level: 1 };
 const compress = promisify<string, { level: number }, Buffer>(gzip);
@@ -65,7 +66,7 @@ export function createPost(options: PostOptions): Post {
 
   return {
     write: async (lines) => send('POST', `/write?${target}`, await compress(lines, GZIP)),
-    ping: () => send('GET', '/ping'),
+    get: (path) => send('GET', path),
     close() {
       closing.abort();
       agent.destroy();

@@ -1,96 +1,91 @@
-/** The quarantine in a SQLite file; beyond its limit the oldest readings go, and are counted. */
-import { type Cell, type Column, openDatabase, type Step } from '../kit/database.sqlite.ts';
-import {
-  countOfRejected,
-  entriesOfFrames,
-  entriesOfRefused,
-  type Quarantine,
-  type QuarantinedReading,
-  type QuarantineEntry,
-} from './quarantine.ts';
+/** The quarantine in a SQLite file; when it is full it says so, and forgets nothing by itself. */
+import { type Cell, openDatabase, type Step } from '../kit/database.sqlite.ts';
+import { Unavailable } from '../kit/errors.ts';
+import type { Quarantine, Reason } from './quarantine.ts';
+import { countOfRejected, entriesOfFrames, entriesOfRefused, type QuarantineEntry } from './quarantine-entry.ts';
+import { QuarantineRoom, type RoomOptions } from './quarantine-room.ts';
+import { insertOf, NEW_COLUMNS, readingOf, SELECT, selectionOf, TABLES } from './quarantine-sql.ts';
 
-export interface QuarantineOptions {
+export interface QuarantineOptions extends RoomOptions {
   file: string;
-  /** Readings kept; 0 keeps none. */
-  limitReadings: number;
 }
 
-const TABLE = `CREATE TABLE IF NOT EXISTS quarantine (
-  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, device TEXT NOT NULL, stream TEXT NOT NULL, epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL, receivedAt REAL NOT NULL, place INTEGER, path TEXT NOT NULL, code TEXT NOT NULL,
-  message TEXT NOT NULL, reading TEXT NOT NULL) STRICT`;
-const BY_DEVICE = 'CREATE INDEX IF NOT EXISTS quarantine_by_device ON quarantine (device, id)';
-
-const COLUMNS = 'device, stream, epoch, seq, receivedAt, place, path, code, message, reading';
-const INSERT = `INSERT INTO quarantine (key, ${COLUMNS}) VALUES (?${', ?'.repeat(10)}) ON CONFLICT (key) DO NOTHING`;
-// Ids have no gaps: SQLite gives the highest + 1, a conflict takes none, and only the lowest are deleted.
-const COUNT = 'SELECT coalesce(max(id) - min(id) + 1, 0) FROM quarantine';
-const TRIM = 'DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?';
+const COUNT = 'SELECT device, count(*) FROM quarantine GROUP BY device';
+const AMEND = 'UPDATE quarantine SET path = ?, code = ?, message = ?, triedAt = ? WHERE id = ?';
 
 /** Opens the file; resolves when it can be used. Throws `Unavailable`. */
-export async function createSqliteQuarantine({ file, limitReadings }: QuarantineOptions): Promise<Quarantine> {
+export async function createSqliteQuarantine({ file, limitReadings, log }: QuarantineOptions): Promise<Quarantine> {
   const database = await openDatabase({ file });
-  await database.write([TABLE, BY_DEVICE].map((sql) => ({ sql, rows: 1, columns: [] })));
-  let dropped = 0;
+  await database.write(TABLES.map(statement));
+  const columns = new Set((await database.all('PRAGMA table_info(quarantine)')).map(([, name]) => name));
+  const added = NEW_COLUMNS.filter(({ name }) => !columns.has(name));
+  await database.write(added.map(({ sql }) => statement(sql)));
+  const listeners: (() => void)[] = [];
+  const room = new QuarantineRoom({ limitReadings, log });
+  await recount();
+
+  async function recount(): Promise<void> {
+    room.recount((await database.all(COUNT)).map(([device, readings]) => [String(device), Number(readings)] as const));
+  }
 
   async function keep(entries: readonly QuarantineEntry[]): Promise<void> {
     if (entries.length === 0) return;
-    if (limitReadings === 0) {
-      dropped += entries.length;
-      return;
-    }
-    const trim: Step = { sql: TRIM, rows: 1, columns: [Float64Array.of(limitReadings)] };
-    const [, trimmed] = await database.write([insertOf(entries), trim]);
-    dropped += trimmed!.changes;
+    if (limitReadings === 0) return room.drop(entries.length);
+    if (!room.hasReserve) throw new Unavailable(OVERFULL, { stalled: true });
+    const [inserted] = await database.write([insertOf(entries)]);
+    if (inserted!.changes < entries.length) return recount();
+    for (const { device } of entries) room.kept(device, 1);
+    room.look();
   }
 
   return {
     name: 'quarantine',
     async write(frames) {
       await keep(entriesOfFrames(frames));
+      room.arrived(frames);
       return [];
     },
     countOf: countOfRejected,
+    admits: (device, readings) => room.admits(device, readings),
+    drop: (readings) => room.drop(readings),
+    expect: (frames) => room.expect(frames),
     add: (refused) => keep(entriesOfRefused(refused)),
-    async list({ device, limit, before = Number.MAX_SAFE_INTEGER }) {
-      const [where, params] = device === undefined ? ['', []] : ['device = ? AND', [device]];
-      const text = `SELECT id, ${COLUMNS} FROM quarantine WHERE ${where} id < ? ORDER BY id DESC LIMIT ?`;
-      return (await database.all(text, [...params, before, limit])).map(readingOf);
+    async list({ limit, ...page }) {
+      const { where, params } = selectionOf(page);
+      const order = 'after' in page ? 'ASC' : 'DESC';
+      const rows = await database.all(`${SELECT} WHERE ${where} ORDER BY id ${order} LIMIT ?`, [...params, limit]);
+      return rows.map(readingOf);
     },
-    async count() {
-      const [row] = await database.all(COUNT);
-      return { readings: Number(row![0]), dropped };
+    async get(id) {
+      const [row] = await database.all(`${SELECT} WHERE id = ?`, [id]);
+      return row && readingOf(row);
     },
+    async remove(filter) {
+      const { where, params } = selectionOf(filter);
+      const sql = `DELETE FROM quarantine WHERE ${where}`;
+      const [removed] = await database.write([{ sql, rows: 1, columns: params.map(columnOf) }]);
+      await recount();
+      for (const listener of listeners) listener();
+      return removed!.changes;
+    },
+    amend: async (reasons, now) => void (await database.write([amendmentOf(reasons, now)])),
+    onRoom: (listener) => void listeners.push(listener),
+    status: () => room.status(),
     close: () => database.close(),
   };
 }
 
-function insertOf(entries: readonly QuarantineEntry[]): Step {
-  const texts = (name: 'key' | 'device' | 'stream' | 'epoch' | 'path' | 'code' | 'message' | 'reading') =>
-    entries.map((entry) => entry[name]);
-  const numbers = (name: 'seq' | 'receivedAt' | 'index') =>
-    Float64Array.from(entries, (entry) => entry[name] ?? Number.NaN);
-  const columns: Column[] = [
-    ...(['key', 'device', 'stream', 'epoch'] as const).map(texts),
-    ...(['seq', 'receivedAt', 'index'] as const).map(numbers),
-    ...(['path', 'code', 'message', 'reading'] as const).map(texts),
-  ];
-  return { sql: INSERT, rows: entries.length, columns };
-}
+const OVERFULL =
+  'the quarantine is full beyond its limit, and what a store refuses has no place: ' +
+  'hub quarantine replay or drop, or raise limits.quarantineReadings';
 
-function readingOf(cells: Cell[]): QuarantinedReading {
-  const [id, device, stream, epoch, seq, receivedAt, index, path, code, message, reading] = cells;
-  return {
-    id: Number(id),
-    device: String(device),
-    stream: String(stream),
-    epoch: String(epoch),
-    seq: Number(seq),
-    receivedAt: Number(receivedAt),
-    ...(index !== null && { index: Number(index) }),
-    path: String(path),
-    code: String(code),
-    message: String(message),
-    reading: JSON.parse(String(reading)),
-  };
+const statement = (sql: string): Step => ({ sql, rows: 1, columns: [] });
+
+const columnOf = (cell: Cell) => (typeof cell === 'number' ? Float64Array.of(cell) : [cell]);
+
+function amendmentOf(reasons: readonly Reason[], now: number): Step {
+  const texts = (name: 'path' | 'code' | 'message') => reasons.map((reason) => reason[name]);
+  const times = new Float64Array(reasons.length).fill(now);
+  const ids = Float64Array.from(reasons, ({ id }) => id);
+  return { sql: AMEND, rows: reasons.length, columns: [texts('path'), texts('code'), texts('message'), times, ids] };
 }

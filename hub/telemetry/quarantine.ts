@@ -1,10 +1,10 @@
 /** Port: the readings that were refused for good, kept so that somebody can look at them and send them again. */
-import { hash } from 'node:crypto';
-import type { Frame, Rejection } from './reading.ts';
+import type { QuarantineStatus } from './quarantine-room.ts';
+import type { Frame } from './reading.ts';
 import type { Refused, Sink } from './store.ts';
 
 export interface QuarantinedReading {
-  /** Grows with each reading; for `before`. */
+  /** Grows with each reading; for `before` and `after`. */
   id: number;
   device: string;
   stream: string;
@@ -21,66 +21,50 @@ export interface QuarantinedReading {
   message: string;
   /** As it was sent. Beyond 16 KiB of JSON only the beginning, as a text. */
   reading: unknown;
+  /** Its time by the hub's clock, when it came without one. Unix milliseconds. */
+  ts?: number;
+  /** When it was last tried again, in vain; path, code and message are of then. Unix milliseconds. */
+  triedAt?: number;
 }
 
+/** Which readings; without a property all are meant. */
 export interface QuarantineFilter {
+  ids?: readonly number[];
   device?: string;
-  limit: number;
-  /** Only readings with a smaller id: the next page. */
-  before?: number;
+  stream?: string;
+  code?: string;
+  /** `from` ≤ arrival < `to`, Unix milliseconds. */
+  from?: number;
+  to?: number;
 }
+
+/** A page: the newest of those with a smaller id than `before`, or the oldest of those with a larger one than `after`. */
+export type QuarantinePage = QuarantineFilter & { limit: number } & ({ before?: number } | { after: number });
+
+/** Why a reading that was tried again stays. */
+export type Reason = Pick<QuarantinedReading, 'id' | 'path' | 'code' | 'message'>;
 
 /** A sink of the journal that takes what ingest rejected (`frame.rejected`); frames without cost nothing. */
 export interface Quarantine extends Sink {
-  /** Durable when it resolves; adding the same again changes nothing. Throws `Unavailable`. */
-  add(refused: readonly Refused[]): Promise<void>;
-  /** The newest first. Throws `Unavailable`. */
-  list(filter: QuarantineFilter): Promise<QuarantinedReading[]>;
-  /** Readings kept, and those that had to make room since the hub started. Throws `Unavailable`. */
-  count(): Promise<{ readings: number; dropped: number }>;
-}
-
-/** A refused reading on its way into the quarantine. */
-export interface QuarantineEntry extends Omit<QuarantinedReading, 'id' | 'reading'> {
+  /** Whether so many refused readings of a device can be kept. Cheap. */
+  admits(device: string, readings: number): boolean;
+  /** Counts readings that were not kept, as their device was told. */
+  drop(readings: number): void;
+  /** These frames are durable in the journal, and will be written. */
+  expect(frames: readonly Frame[]): void;
   /**
-   * The same for the same refusal however often it is sent: a digest of where it came from and what it says. The time of
-   * arrival is a part of it because frames without `seq` have no other name.
+   * Durable when it resolves; adding the same again changes nothing. Throws `Unavailable`, stalled when there is no room
+   * even for what a store refused: it was acknowledged, so it is not dropped.
    */
-  key: string;
-  /** JSON. */
-  reading: string;
-}
-
-const MAX_JSON = 16_384;
-
-/** What ingest rejected. A refusal of a whole frame is one entry, with all its readings. */
-export function entriesOfFrames(frames: readonly Frame[]): QuarantineEntry[] {
-  const entries: QuarantineEntry[] = [];
-  for (const frame of frames) {
-    for (const rejection of frame.rejected ?? []) entries.push(entryOf(frame, rejection));
-  }
-  return entries;
-}
-
-/** What a store refused, in its words. */
-export function entriesOfRefused(refused: readonly Refused[]): QuarantineEntry[] {
-  return refused.map(({ frame, reading, message }) => entryOf(frame, { path: '', code: 'store', message, reading }));
-}
-
-/** How many entries a frame makes. */
-export function countOfRejected({ rejected = [] }: Frame): number {
-  return rejected.length;
-}
-
-function entryOf(frame: Frame, { index, path, code, message, reading }: Rejection): QuarantineEntry {
-  const { device, epoch, seq, stream, receivedAt } = frame;
-  const json = JSON.stringify(reading) ?? 'null';
-  const key = hash(
-    'sha256',
-    JSON.stringify([device, epoch, seq, receivedAt, stream, index, path, code, json]),
-    'base64url',
-  );
-  const kept = json.length > MAX_JSON ? JSON.stringify(json.slice(0, MAX_JSON)) : json;
-  const place = index === undefined ? {} : { index };
-  return { key, device, stream, epoch, seq, receivedAt, ...place, path, code, message, reading: kept };
+  add(refused: readonly Refused[]): Promise<void>;
+  /** The newest first; with `after` the oldest. Throws `Unavailable`. */
+  list(page: QuarantinePage): Promise<QuarantinedReading[]>;
+  get(id: number): Promise<QuarantinedReading | undefined>;
+  /** Durable when it resolves, to how many there were. Throws `Unavailable`. */
+  remove(filter: QuarantineFilter): Promise<number>;
+  /** New reasons for readings that were tried again at `now`. Throws `Unavailable`. */
+  amend(reasons: readonly Reason[], now: number): Promise<void>;
+  /** Calls back when readings have left: what was stalled for want of room may be tried again. */
+  onRoom(listener: () => void): void;
+  status(): QuarantineStatus;
 }

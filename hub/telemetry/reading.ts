@@ -22,6 +22,8 @@ export interface Rejection {
   message: string;
   /** What was sent, kept so that it can be examined and replayed from the quarantine. */
   reading: unknown;
+  /** The time that a reading without one would have got; of a whole frame its first. Unix milliseconds. */
+  ts?: number;
 }
 
 /**
@@ -49,6 +51,8 @@ export interface Frame {
   readings: Reading[];
   /** The readings that did not, for the quarantine. */
   rejected?: Rejection[];
+  /** Frame numbers that the device left out just before `seq`; absent when there are none. */
+  skipped?: number;
   /** Present only for frames that this process received; frames read back from disk have none. */
   owner?: FrameOwner;
 }

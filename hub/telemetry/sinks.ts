@@ -1,6 +1,7 @@
 /** Leads each sink along the journal at its own pace: read, write, move the cursor; none holds up another. */
 import { backoffMs } from '../kit/backoff.ts';
 import { Unavailable } from '../kit/errors.ts';
+import { pause } from '../kit/pause.ts';
 import type { Journal, Offset } from './journal.ts';
 import type { Frame } from './reading.ts';
 import type { Refused, Sink } from './store.ts';
@@ -39,6 +40,8 @@ export interface SinkStatus {
 
 export interface Sinks {
   status(): SinkStatus[];
+  /** What made a sink wait may be over: those that wait to try again do so now. */
+  nudge(): void;
   /**
    * Lets each sink finish what is in the journal, for at most `drainMs`, then stops; what is left is written after the
    * next start. Closes neither the sinks nor the journal. Idempotent.
@@ -67,6 +70,7 @@ export function createSinks(journal: Journal, sinks: readonly Sink[], options: S
 
   return {
     status: () => followers.map((follower) => follower.status()),
+    nudge: () => course.nudge(),
     close({ drainMs }) {
       closing ??= close(drainMs);
       return closing;
@@ -77,6 +81,7 @@ export function createSinks(journal: Journal, sinks: readonly Sink[], options: S
 /** What all followers listen to: new frames in the journal, the wish to finish, the end. */
 class Course {
   #next = Promise.withResolvers<void>();
+  #nudging = new AbortController();
   readonly #draining = new AbortController();
   readonly #stopping = new AbortController();
   readonly stopped = new Promise<void>((resolve) => {
@@ -102,6 +107,11 @@ class Course {
     resolve();
   }
 
+  nudge(): void {
+    this.#nudging.abort();
+    this.#nudging = new AbortController();
+  }
+
   drain(): void {
     this.#draining.abort();
     this.wake();
@@ -112,17 +122,10 @@ class Course {
     this.wake();
   }
 
-  /** Ends early when draining begins, to try once more at once, and when everything stops. */
+  /** Ends early at a nudge, when draining begins, to try once more at once, and when everything stops. */
   async sleep(ms: number): Promise<void> {
-    const { signal } = this.isDraining ? this.#stopping : this.#draining;
-    if (signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => resolve();
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener('abort', wake);
-    await promise;
-    clearTimeout(timer);
-    signal.removeEventListener('abort', wake);
+    const ending = this.isDraining ? this.#stopping : this.#draining;
+    await pause(ms, AbortSignal.any([ending.signal, this.#nudging.signal]));
   }
 }
 

@@ -3,10 +3,12 @@ import { InfluxDB, type IResponse } from 'influx';
 import type { Stream } from '../../schemas/index.ts';
 import { Unavailable } from '../kit/errors.ts';
 import { classify, type Verdict } from './influx-answer.ts';
-import { type InfluxRow, mergeRows, type Select, selectOf } from './influxql.ts';
+import { daysOf, readStart, retentionMismatch } from './influx-server.ts';
+import { countOf, countsByMinute, type InfluxRow, mergeRows, type Select, selectOf } from './influxql.ts';
 import { createLineEncoder, type EncodedBatch } from './line-protocol.ts';
 import { authorization, createPost, type PostOptions, withoutSecrets } from './post.influx.ts';
-import type { Row, TelemetryStore } from './store.ts';
+import type { Frame } from './reading.ts';
+import type { Refused, Row, TelemetryStore } from './store.ts';
 
 export interface InfluxOptions extends PostOptions {
   /** How long a retention policy that the hub makes keeps readings; 0: for ever. An existing one is left as it is. */
@@ -22,6 +24,7 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
   const post = createPost(options);
   const client = createClient(options);
   let ready: Promise<void> | undefined;
+  let turn: Promise<unknown> = Promise.resolve();
 
   /** Once for each start, and again when the server says that something is missing. */
   function ensure(): Promise<void> {
@@ -54,6 +57,14 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
     await writeLines(batch, middle, to);
   }
 
+  async function writeNow(frames: readonly Frame[]): Promise<Refused[]> {
+    const batch = encode(frames);
+    if (batch.lines.length === 0) return batch.refused;
+    await ensure();
+    await writeLines(batch, 0, batch.lines.length);
+    return batch.refused;
+  }
+
   /** A row more than asked for tells that no part of the last row is missing: parts of a row come one after another. */
   async function rowsOf(select: Select, limit: number, isCount: boolean): Promise<Row[]> {
     const rows = new Map<number, Row>();
@@ -68,12 +79,11 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
 
   return {
     name: 'store',
-    async write(frames) {
-      const batch = encode(frames);
-      if (batch.lines.length === 0) return batch.refused;
-      await ensure();
-      await writeLines(batch, 0, batch.lines.length);
-      return batch.refused;
+    /** One after the other, in the order of the calls: the later of two readings with one identity wins. */
+    write(frames) {
+      const mine = turn.then(() => writeNow(frames));
+      turn = mine.catch(() => {});
+      return mine;
     },
     async query(query) {
       const stream = streams.get(query.stream);
@@ -82,11 +92,20 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
       await ensure();
       return rowsOf(select, query.limit, query.buckets?.fn === 'count');
     },
+    async incarnation() {
+      await ensure();
+      return readStart(post.get);
+    },
+    async countByMinute(name, from, to) {
+      const stream = streams.get(name);
+      if (!stream) return new Map();
+      return countsByMinute(await ask(client, options, countOf(stream, from, to), {}), stream);
+    },
     /** The retention policy does it. */
     prune: async () => undefined,
     async problem() {
       try {
-        const { status } = await post.ping();
+        const { status } = await post.get('/ping');
         return status < 300 ? undefined : `InfluxDB answered ${status} to a ping`;
       } catch (error) {
         return (error as Error).message;
@@ -145,7 +164,7 @@ async function ensureDatabase(client: InfluxDB, options: InfluxOptions): Promise
   try {
     await client.createDatabase(database);
     const policy = (await client.showRetentionPolicies(database)).find(({ name }) => name === retentionPolicy);
-    if (policy) return;
+    if (policy) return warnOfRetention(daysOf(policy.duration), options);
     const isDefault = (await client.getMeasurements(database)).length === 0;
     const duration = minutes === 0 ? 'INF' : `${Math.max(minutes, 60)}m`;
     await client.createRetentionPolicy(retentionPolicy, { database, duration, replication: 1, isDefault });
@@ -157,11 +176,16 @@ async function ensureDatabase(client: InfluxDB, options: InfluxOptions): Promise
   }
 }
 
+function warnOfRetention(policyDays: number, { database, retentionPolicy, retentionDays, log }: InfluxOptions): void {
+  const mismatch = retentionMismatch(policyDays, retentionDays);
+  if (mismatch) log.warn({ database, retentionPolicy, policyDays, retentionDays }, mismatch);
+}
+
 async function ask(
   client: InfluxDB,
   options: InfluxOptions,
   text: string,
-  placeholders: Select['placeholders'],
+  placeholders: Record<string, string>,
 ): Promise<InfluxRow[]> {
   const { retentionPolicy } = options;
   let answer: IResponse;
@@ -172,7 +196,10 @@ async function ask(
   }
   const result = answer.results[0];
   if (result?.error) throw new Unavailable(`InfluxDB: ${withoutSecrets(options)(result.error)}`, { stalled: true });
-  return (result?.series?.[0]?.values ?? []) as unknown as InfluxRow[];
+  const series = result?.series?.[0] as { columns: string[]; values: unknown } | undefined;
+  if (series && series.columns[0] !== 'time')
+    throw new Unavailable('the server takes readings as InfluxDB does, but answers no queries', { stalled: true });
+  return (series?.values ?? []) as InfluxRow[];
 }
 
 /** Whether InfluxDB itself said no, by a status below 500 or inside its answer. */

@@ -45,7 +45,17 @@ export interface Query {
 /** `ts` in milliseconds with fractions; a field that the reading did not have is absent. */
 export type Row = { ts: number } & Record<string, Value>;
 
+/** How many values: field → beginning of the minute (Unix milliseconds) → count. Without an entry there are none. */
+export type MinuteCounts = Map<string, Map<number, number>>;
+
 export interface TelemetryStore extends Sink {
+  /**
+   * A word that another run of the server does not share, undefined when it does not tell. Absent where a restart of
+   * the store forgets nothing that it took. Throws `Unavailable`.
+   */
+  incarnation?(): Promise<string | undefined>;
+  /** Counts the values of a stream over all devices, `from` ≤ ts < `to`. Throws `Unavailable`. */
+  countByMinute?(stream: string, from: number, to: number): Promise<MinuteCounts>;
   /** Throws `Unavailable`. With buckets, `ts` is the start of the window; `mean`, `min`, `max` skip what is no number. */
   query(query: Query): Promise<Row[]>;
   /** Forgets readings older than `before` (Unix milliseconds); resolves to how many, or undefined if unknown. */

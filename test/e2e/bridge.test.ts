@@ -1,5 +1,5 @@
 /** The bridge against a real Mosquitto: every acknowledged reading arrives, presence is retained, outages cost nothing. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -292,7 +292,9 @@ describe('a broker with a certificate', () => {
   it('is believed when its authority is named, and refused in words when it is not', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'broker-tls-'));
     cleanups.push(() => rm(dir, { recursive: true }));
-    const { cert, key } = await selfSignedCertificate(dir);
+    const { certFile, keyFile } = await selfSignedCertificate(dir);
+    const cert = await readFile(certFile, 'utf8');
+    const key = await readFile(keyFile, 'utf8');
     const options = {
       config: 'allow_anonymous true\ncertfile {dir}/cert.pem\nkeyfile {dir}/key.pem',
       files: { 'cert.pem': cert, 'key.pem': key },

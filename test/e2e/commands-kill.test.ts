@@ -5,7 +5,7 @@ import { Device } from '../../device-sim/device.ts';
 import { createConnect } from '../../device-sim/socket.ws.ts';
 import { type Command, hasEnded } from '../../hub/commands/command.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
-import { seededRandom } from '../helpers/ledger.ts';
+import { seededRandom } from '../helpers/random.ts';
 
 const SEED = Number(process.env.TEST_SEED ?? 20_261_121);
 /** After each of these, seen from outside, the hub is killed: at once, or a moment later when the next step has begun. */

@@ -2,7 +2,8 @@
 import { afterEach, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
-import { type LedgerDevice, ledgerDevice, seededRandom } from '../helpers/ledger.ts';
+import { type LedgerDevice, ledgerDevice } from '../helpers/ledger.ts';
+import { seededRandom } from '../helpers/random.ts';
 
 const DEVICES = 8;
 const SEED = Number(process.env.TEST_SEED ?? 20_261_121);

@@ -6,7 +6,7 @@ import type { Command } from '../../hub/commands/command.ts';
 import type { RunRow } from '../../hub/commands/schedule.ts';
 import type { Schedule } from '../../hub/commands/schedules.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
-import { seededRandom } from '../helpers/ledger.ts';
+import { seededRandom } from '../helpers/random.ts';
 
 const KILLS = 6;
 const SEED = Number(process.env.TEST_SEED ?? 20_260_329);

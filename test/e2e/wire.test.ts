@@ -192,7 +192,7 @@ describe('telemetry', () => {
     const id = `fresh-${ids}`;
     await expect
       .poll(async () => JSON.stringify(await hub.call('GET', `/v1/quarantine?device=${id}`)))
-      .toContain('"reading":[{"rain":1}]');
+      .toContain('"reading":{"rain":1}');
   });
 
   it.each([

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
-import { type ApiDeps, createApi } from '../../hub/api/server.http.ts';
+import { type ApiDeps, type ApiOptions, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
@@ -18,6 +18,7 @@ import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
+import type { Gap } from '../../hub/telemetry/gaps.ts';
 import { createLive } from '../../hub/telemetry/live.ts';
 import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
 import type { Query, Row } from '../../hub/telemetry/store.ts';
@@ -26,6 +27,7 @@ import { loadCatalog } from '../../schemas/index.ts';
 const JOURNAL: HubStatus['journal'] = {
   bytes: 2_048,
   limitBytes: 1_073_741_824,
+  space: { roomBytes: 1_073_739_776, endsBy: 'limit', usedPercent: 0, alarm: 0, diskFreeBytes: 2 ** 36 },
   segments: 1,
   first: 0,
   next: 10,
@@ -47,7 +49,8 @@ const STATUS: HubStatus = {
   journal: JOURNAL,
   sinks: [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 0, lagMs: 0 }],
   brokers: [{ name: 'broker.example:1883', state: 'connected', since: 0 }],
-  quarantine: { readings: 1, dropped: 0 },
+  quarantine: { readings: 1, limitReadings: 100_000, alarm: 0, dropped: 0 },
+  store: { replay: { restarts: 0, replayed: 0, leftFrames: 0 } },
   audit: { failing: false, waiting: 0, lost: 0 },
 };
 
@@ -107,7 +110,7 @@ function fakeStore() {
 }
 
 /** Everything a test of the API needs; `dataDir` holds hub.json and admin.token, as a running hub's does. */
-export async function startApi(overrides: Partial<ApiDeps> = {}) {
+export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partial<ApiOptions> = {}) {
   const dataDir = await mkdtemp(join(tmpdir(), 'hub-api-'));
   const backplane = openBackplane(join(dataDir, 'hub.db'));
   const devices = createDevices(backplane.table('devices'), { seen: backplane.table('devices.seen') });
@@ -153,12 +156,16 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     journal: () => JOURNAL,
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
     brokers: () => BRIDGE.brokers,
-    sinks: () => [{ name: 'store', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+    sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+    store: () => STATUS.store,
+    quarantine: () => ({ ...STATUS.quarantine, replayed: 0 }),
+    gaps: () => 0,
   });
   const state = {
     ready: true,
     reasons: [] as string[],
     quarantine: [] as QuarantinedReading[],
+    gaps: [] as Gap[],
   };
   const deps: ApiDeps = {
     devices,
@@ -172,6 +179,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     audit,
     live,
     store,
+    replay: { begin: async () => {}, status: () => STATUS.store.replay },
     metrics,
     log,
     catalog: loadCatalog(),
@@ -180,10 +188,16 @@ export async function startApi(overrides: Partial<ApiDeps> = {}) {
     bridge: () => BRIDGE,
     ready: () => ({ ready: state.ready, reasons: state.reasons }),
     presence,
-    quarantine: { list: async ({ limit }) => state.quarantine.slice(0, limit) },
+    quarantine: {
+      list: async ({ limit }) => state.quarantine.slice(0, limit),
+      get: async (id) => state.quarantine.find((reading) => reading.id === id),
+      remove: async () => state.quarantine.splice(0).length,
+    },
+    quarantineReplay: { run: async () => ({ replayed: state.quarantine.splice(0).length, refused: 0 }) },
+    gaps: { list: async ({ limit }) => state.gaps.slice(0, limit) },
     ...overrides,
   };
-  const api = await createApi(deps, { host: '127.0.0.1', port: 0 });
+  const api = await createApi(deps, { host: '127.0.0.1', port: 0, failedAttemptsPerMinute: 1_000, ...options });
   await writeFile(join(dataDir, 'hub.json'), JSON.stringify({ pid: process.pid, api: api.url, gateway: '' }));
   const tokens = {
     viewer: (await operators.add('vera', 'viewer')).token,

@@ -20,6 +20,8 @@ interface Inode {
   pending: Change[];
 }
 
+const SECTOR_BYTES = 512;
+
 type Change = { at: number; bytes: Buffer } | { length: number };
 type Names = Map<string, Inode>;
 
@@ -58,8 +60,8 @@ export class CrashDisk {
   }
 
   /**
-   * The machine dies. Of each change that was not synced, `random` decides whether it reached the platter, in part or
-   * whole, whatever was changed before or after it.
+   * The machine dies. Of each change that was not synced, `random` decides whether it reached the platter: whole, cut
+   * short, or some sectors of it, whatever was changed before or after it.
    */
   powerLoss(random: () => number): void {
     this.kill();
@@ -68,12 +70,7 @@ export class CrashDisk {
     this.#names = new Map(this.#durableNames);
     for (const inode of this.#names.values()) {
       for (const change of inode.pending) {
-        if (random() >= 0.5) continue;
-        const torn = 'bytes' in change && random() < 0.5;
-        inode.durable = applied(
-          inode.durable,
-          torn ? { ...change, bytes: change.bytes.subarray(0, random() * change.bytes.length) } : change,
-        );
+        if (random() < 0.5) inode.durable = applied(inode.durable, torn(change, inode.durable, random));
       }
       inode.pending = [];
       inode.bytes = Buffer.from(inode.durable);
@@ -103,6 +100,7 @@ export class CrashDisk {
       pid,
       startOf: async (asked) => (asked === pid && power.isOn ? 'alive' : undefined),
       makeDirectory: async () => {},
+      space: async () => ({ freeBytes: Math.max(0, this.capacityBytes - this.bytesUsed()) }),
       list: async (folder) => this.paths().flatMap((path) => (folderOf(path) === folder ? [nameOf(path)] : [])),
       open: (path, mode) => call('open', path, () => this.#open(power, path, mode)),
       rename: (from, to) =>
@@ -191,6 +189,22 @@ export class CrashDisk {
     apply(this.#names);
     this.#pendingNames.push({ folder: folderOf(path), apply });
   }
+}
+
+/** What of a change reached the platter. Where a file grew and the bytes did not come, there is what was there before. */
+function torn(change: Change, durable: Buffer, random: () => number): Change {
+  if (!('bytes' in change)) return change;
+  const kind = random();
+  if (kind < 0.4) return change;
+  if (kind < 0.6) return { ...change, bytes: change.bytes.subarray(0, random() * change.bytes.length) };
+  const bytes = Buffer.from(change.bytes);
+  for (let from = 0, to = 0; from < bytes.length; from = to) {
+    to = Math.min(bytes.length, from + SECTOR_BYTES - ((change.at + from) % SECTOR_BYTES));
+    if (random() < 0.5) continue;
+    bytes.fill(random() < 0.5 ? 0 : Math.floor(random() * 256), from, to);
+    if (change.at + from < durable.length) durable.copy(bytes, from, change.at + from, change.at + to);
+  }
+  return { ...change, bytes };
 }
 
 /** As with a real disk, other things happen before a call is done and before its answer is heard. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -38,7 +39,7 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
   const dataDir = mkdtempSync(join(tmpdir(), 'hub-test-'));
   let child: ChildProcess | undefined;
   let log = '';
-  let address: { api: string; gateway: string; mqtt?: string } = { api: '', gateway: '' };
+  let address: { api: string; gateway: string; mqtt?: string; apiCertificate?: string } = { api: '', gateway: '' };
   let ports: Record<string, string> = { HUB_GATEWAY__PORT: '0', HUB_API__PORT: '0', HUB_MQTT__LISTENER__PORT: '0' };
 
   async function start(): Promise<void> {
@@ -83,10 +84,16 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
 
   const readToken = () => readFileSync(join(dataDir, 'admin.token'), 'utf8').trim();
 
+  /** An API with TLS shows a certificate that no authority knows. */
+  function trust(): void {
+    if (address.apiCertificate) setDefaultCACertificates([...getCACertificates('default'), address.apiCertificate]);
+  }
+
   async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
     const headers: Record<string, string> = { authorization: `Bearer ${readToken()}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
     const init = body === undefined ? { method, headers } : { method, headers, body: JSON.stringify(body) };
+    trust();
     const response = await fetch(address.api + path, init);
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);

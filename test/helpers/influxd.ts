@@ -1,7 +1,7 @@
 /** Starts a real influxd on free ports of loopback with a folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,8 @@ export interface InfluxdOptions {
   auth?: boolean;
   /** More lines of its [http] section. */
   http?: string;
+  /** An existing folder, on a file system of its own perhaps; it stays. Without it a new one, deleted at the end. */
+  dir?: string;
 }
 
 export interface Influxd {
@@ -33,7 +35,7 @@ export interface Influxd {
   /** SIGSTOP: connections are accepted by the kernel, and nothing answers. */
   pause(): void;
   resume(): void;
-  /** Ends it and deletes its folder. */
+  /** Ends it and deletes its folder, unless that was given. */
   remove(): Promise<void>;
 }
 
@@ -47,7 +49,7 @@ const START_MS = 60_000;
 const ADMIN = { u: 'admin', p: 'secret' };
 
 export async function startInfluxd(options: InfluxdOptions = {}): Promise<Influxd> {
-  const dir = await mkdtemp(join(tmpdir(), 'influxd-'));
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'influxd-')));
   const [port, rpcPort] = (await freePorts(2)) as [number, number];
   const url = `http://127.0.0.1:${port}`;
   const config = join(dir, 'influxd.conf');
@@ -107,7 +109,7 @@ export async function startInfluxd(options: InfluxdOptions = {}): Promise<Influx
     resume: () => void child.kill('SIGCONT'),
     async remove() {
       await end('SIGKILL');
-      await rm(dir, { recursive: true, force: true });
+      if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
     },
   };
 }
@@ -121,7 +123,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 /** Held together until all are known, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));
   const ports = servers.map((server) => (server.address() as { port: number }).port);
@@ -153,4 +155,14 @@ bind-address = "127.0.0.1:${rpcPort}"
 function isStopped(pid: number): boolean {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.every((thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').includes(') T '));
+}
+
+/** Its newest file of the write-ahead log that holds something, of a database. */
+export function newestWal({ dir }: Pick<Influxd, 'dir'>, database: string): string | undefined {
+  const folder = join(dir, 'wal', database);
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.wal'))
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).size > 0);
+  return files.toSorted((a, b) => statSync(a).mtimeMs - statSync(b).mtimeMs).at(-1);
 }

@@ -21,17 +21,28 @@ export interface Knocking {
   protocols?: string[];
   path?: string;
   headers?: Record<string, string>;
+  /** Instead of the hub's own address, for one who comes through a proxy. */
+  url?: string;
+  /** The address it calls from. */
+  localAddress?: string;
+  /** What it trusts instead of the hub's own certificate. PEM text. */
+  ca?: string;
+  /** The certificate that it shows. PEM texts. */
+  client?: { cert: string; key: string };
 }
 
 const PATIENCE_MS = 10_000;
 
 /** Connects with a token, or throws `Refused` with what the hub answered. */
 export async function connectRaw(hub: TestHub, options: Knocking = {}): Promise<RawDevice> {
-  const { token, protocols = ['telemetry-hub.v1'], path, headers = {} } = options;
-  const url = path === undefined ? hub.gateway : new URL(path, hub.gateway).href;
+  const { token, protocols = ['telemetry-hub.v1'], path, headers = {}, client, localAddress } = options;
+  const { url = path === undefined ? hub.gateway : new URL(path, hub.gateway).href } = options;
+  const { ca = url.startsWith('wss:') ? hub.ca : undefined } = options;
   const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
   const ws = new WebSocket(url, protocols, {
-    ca: hub.ca,
+    ...(ca !== undefined && { ca }),
+    ...(localAddress !== undefined && { localAddress }),
+    ...(client && { cert: client.cert, key: client.key }),
     headers: { ...authorization, ...headers },
     perMessageDeflate: false,
   });

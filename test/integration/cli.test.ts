@@ -268,11 +268,40 @@ describe('hub status and hub quarantine ls', () => {
     expect(await run(['quarantine', 'ls'])).toMatchObject({ code: 0, stdout: '', stderr: 'Nothing was refused.\n' });
     hub.state.quarantine.push(REFUSED);
     const { stdout } = await run(['quarantine', 'ls']);
-    expect(stdout).toMatch(/^RECEIVED +DEVICE +STREAM +PATH +RULE +MESSAGE +READING$/m);
+    expect(stdout).toMatch(/^ID +RECEIVED +DEVICE +STREAM +PATH +RULE +MESSAGE +READING$/m);
     expect(stdout).toMatch(
-      /^2026-07-01 00:00:00.000Z +a +power +\/power +type +must be number +\{"ts":1,"power":"much"\}$/m,
+      /^1 +2026-07-01 00:00:00.000Z +a +power +\/power +type +must be number +\{"ts":1,"power":"much"\}$/m,
     );
     expect(JSON.parse((await run(['quarantine', 'ls', '--json'])).stdout)).toHaveLength(1);
+    expect((await run(['quarantine', 'show', '1'])).stdout).toMatch(/^reason +\/power must be number \(type\)$/m);
+    expect(await run(['quarantine', 'show', '2'])).toMatchObject({ code: 1 });
+  });
+
+  it('ask what is meant, and before anything is forgotten', async () => {
+    hub.state.quarantine.splice(0, 9, REFUSED, REFUSED);
+    expect(await run(['quarantine', 'drop', '--yes'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Say which readings'),
+    });
+    expect(await run(['quarantine', 'drop', '--all'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--yes'),
+    });
+    expect(await run(['quarantine', 'drop', 'x', '--yes'])).toMatchObject({ code: 2 });
+    expect(hub.state.quarantine).toHaveLength(2);
+    expect(await run(['quarantine', 'drop', '--all', '--yes'])).toMatchObject({ code: 0, stdout: '2 dropped.\n' });
+    hub.state.quarantine.push(REFUSED);
+    expect(await run(['quarantine', 'replay', '1'])).toMatchObject({ code: 0, stdout: '1 replayed, 0 stay.\n' });
+  });
+
+  it('show which frames are missing', async () => {
+    expect(await run(['gaps'])).toMatchObject({ code: 0, stdout: '', stderr: 'No frame is missing.\n' });
+    hub.state.gaps.push({ id: 1, device: 'a', epoch: 'boot-1', from: 17, to: 20, at: Date.UTC(2026, 6, 1) });
+    expect(await run(['gaps', 'nobody'])).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody') });
+    await hub.devices.add('a');
+    const { stdout } = await run(['gaps', 'a', '--since', '-1d']);
+    expect(stdout).toMatch(/^NOTICED +DEVICE +EPOCH +FROM +TO +FRAMES$/m);
+    expect(stdout).toMatch(/^2026-07-01 00:00:00.000Z +a +boot-1 +17 +20 +4$/m);
   });
 });
 
@@ -329,6 +358,9 @@ describe('usage', () => {
     ['tail'],
     ['status'],
     ['quarantine', 'ls'],
+    ['quarantine', 'replay'],
+    ['quarantine', 'drop'],
+    ['gaps'],
     ['send'],
     ['commands', 'ls'],
     ['commands', 'show'],

@@ -54,6 +54,18 @@ const CASES: Case[] = [
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=weather', status: 400 },
   { of: 'GET /v1/quarantine', query: '?limit=1', status: 200 },
   { of: 'GET /v1/quarantine', query: '?cursor=x', status: 400 },
+  { of: 'GET /v1/quarantine/{id}', ids: ['1'], status: 200 },
+  { of: 'GET /v1/quarantine/{id}', ids: ['99'], status: 404 },
+  { of: 'POST /v1/quarantine/replay', body: { device: 'a' }, status: 200 },
+  { of: 'POST /v1/quarantine/replay', body: { limit: 1 }, status: 400 },
+  { of: 'POST /v1/quarantine/drop', body: { ids: [99] }, status: 200 },
+  { of: 'POST /v1/quarantine/drop', body: { all: true, device: 'a' }, status: 400 },
+  { of: 'GET /v1/gaps', query: '?limit=1&since=-1h', status: 200 },
+  { of: 'GET /v1/gaps', query: '?since=soon', status: 400 },
+  { of: 'GET /v1/devices/{id}/gaps', ids: ['a'], status: 200 },
+  { of: 'GET /v1/devices/{id}/gaps', ids: ['nobody'], status: 404 },
+  { of: 'POST /v1/store/replay', status: 202 },
+  { of: 'POST /v1/store/replay', headers: { 'idempotency-key': 'x'.repeat(1_000) }, status: 400 },
   { of: 'GET /v1/live', query: '?device=a', status: 200 },
 
   {
@@ -157,11 +169,13 @@ beforeAll(async () => {
 });
 afterAll(() => hub.dispose());
 
-async function untilQuarantined(count: number) {
-  const { readings } = await hub.call<{ readings: unknown[] }>('GET', '/v1/quarantine');
-  if (readings.length === count) return;
+const untilQuarantined = (count: number) => untilListed('/v1/quarantine', count);
+
+async function untilListed(path: string, count: number) {
+  const [list] = Object.values(await hub.call<Record<string, unknown[]>>('GET', path));
+  if (list!.length === count) return;
   await new Promise((resolve) => setTimeout(resolve, 50));
-  await untilQuarantined(count);
+  await untilListed(path, count);
 }
 
 async function call(
@@ -280,6 +294,8 @@ describe('every list that grows', () => {
     { path: '/v1/groups', name: 'groups', of: 'id' },
     { path: '/v1/schedules/paged/runs', name: 'runs', of: 'id' },
     { path: '/v1/quarantine', name: 'readings', of: 'id' },
+    { path: '/v1/gaps', name: 'gaps', of: 'id' },
+    { path: '/v1/devices/a/gaps', name: 'gaps', of: 'id' },
     { path: '/v1/audit', name: 'entries', of: 'id' },
   ];
 
@@ -293,7 +309,9 @@ describe('every list that grows', () => {
     await hub.call('POST', '/v1/schedules', { ...order, id: 'paged', cron: '@daily', device: 'p1' });
     for (let n = 0; n < 3; n++) await hub.call('POST', '/v1/schedules/paged/run');
     device.say({ type: 'telemetry', seq: 2, stream: 'power', readings: [{ power: 'a' }, { power: 'b' }] });
+    for (const seq of [4, 6, 8]) device.say({ type: 'telemetry', seq, stream: 'power', readings: [{ power: 1 }] });
     await untilQuarantined(3);
+    await untilListed('/v1/gaps', 3);
   });
 
   it.each(LISTS)('$path comes whole, page by page, by limit, cursor and next', async ({ path, name, of }) => {

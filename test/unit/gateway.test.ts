@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createAdmission, type Knock } from '../../hub/gateway/admission.ts';
-import { createBucket } from '../../hub/gateway/rate.ts';
+import { Allowance, createBucket } from '../../hub/gateway/rate.ts';
 import { Sequence } from '../../hub/gateway/sequence.ts';
 import { createTakeovers } from '../../hub/gateway/takeovers.ts';
 import { isTooDeep } from '../../hub/kit/depth.ts';
@@ -20,7 +20,7 @@ describe('admission', () => {
       {
         authenticate: (token) => (token === 'good' ? { id: 'd1' } : { code: 'token-invalid', detail: 'no such token' }),
       },
-      { maxConnections: 10, origins: ['https://ok.example'], failedAttemptsPerMinute: 3 },
+      { maxConnections: 10, origins: ['https://ok.example'], failedAttemptsPerMinute: 3, admissionsPerSecond: 10 },
     );
 
   it('lets a device in by its token alone, in the header or as a subprotocol', () => {
@@ -52,6 +52,24 @@ describe('admission', () => {
     expect(admission.admit(knock(), 0, NOW)).toMatchObject({ code: 'draining', retryAfterSeconds: expect.any(Number) });
   });
 
+  it('lets so many in a second, and tells the others to come back at different times', () => {
+    const admission = make();
+    const verdicts = Array.from({ length: 100 }, () => admission.admit(knock(), 0, NOW));
+    expect(verdicts.filter((verdict) => 'device' in verdict)).toHaveLength(20);
+    const times = verdicts.flatMap((verdict) => ('code' in verdict ? [verdict.retryAfterSeconds ?? 0] : []));
+    expect(verdicts.at(-1)).toMatchObject({ code: 'full' });
+    expect(times.every((seconds) => seconds >= 1 && seconds <= 20)).toBe(true);
+    expect(new Set(times).size).toBeGreaterThan(5);
+    expect(admission.admit(knock(), 0, NOW + 100)).toMatchObject({ device: 'd1' });
+  });
+
+  it('does not let strangers use up the room of devices', () => {
+    const admission = make();
+    for (let attempt = 0; attempt < 1_000; attempt++)
+      admission.admit(knock({ authorization: 'Bearer bad', address: `192.0.2.${attempt % 250}` }), 0, NOW);
+    expect(admission.admit(knock(), 0, NOW)).toMatchObject({ device: 'd1' });
+  });
+
   it('throttles an address that keeps failing, but never a good token behind it', () => {
     const admission = make();
     const bad = knock({ authorization: 'Bearer bad' });
@@ -61,6 +79,63 @@ describe('admission', () => {
     expect(admission.admit(knock(), 0, NOW)).toMatchObject({ device: 'd1' });
     expect(admission.admit(bad, 0, NOW + 60_000)).toMatchObject({ code: 'token-invalid' });
     expect(admission.admit({ ...bad, address: '192.0.2.2' }, 0, NOW)).toMatchObject({ code: 'token-invalid' });
+  });
+});
+
+describe('admission by certificate', () => {
+  const NOW = 1_760_000_000_000;
+  const told: unknown[] = [];
+  const admission = createAdmission(
+    {
+      authenticate: () => ({ id: 'd1' }),
+      recognise: (id) => (id === 'd1' ? { id } : { code: 'certificate-invalid', detail: 'nobody' }),
+      onFailure: (...failure) => told.push(failure),
+    },
+    { maxConnections: 10, origins: [], failedAttemptsPerMinute: 3, admissionsPerSecond: 10 },
+  );
+  const shown = (device: string) => ({ device, fingerprint: 'abcd' });
+  const knock = (certificate: Knock['certificate'], authorization?: string): Knock => ({
+    ...{ url: '/v1/device', address: '192.0.2.1', origin: undefined, subprotocols: 'telemetry-hub.v1' },
+    ...{ authorization, ...(certificate && { certificate }) },
+  });
+
+  it('lets in the device that it names, under the name of the certificate', () => {
+    expect(admission.admit(knock(shown('d1')), 0, NOW)).toEqual({ device: 'd1', keyId: 'cert:abcd' });
+  });
+
+  it('refuses one that is of nobody, is not good, or contradicts the token; and tells of it', () => {
+    for (const bad of [knock(shown('d2')), knock({ problem: 'CERT_REVOKED' }), knock(shown('d2'), 'Bearer good')])
+      expect(admission.admit(bad, 0, NOW)).toMatchObject({ code: 'certificate-invalid' });
+    expect(told).toHaveLength(3);
+  });
+
+  it('lets a good token in beside a certificate that is worth nothing', () => {
+    expect(admission.admit(knock({ problem: 'CERT_HAS_EXPIRED' }, 'Bearer good'), 0, NOW)).toMatchObject({
+      device: 'd1',
+    });
+  });
+});
+
+describe('what a device may send', () => {
+  const make = () => new Allowance({ framesPerSecond: 10, readingsPerSecond: 100, bytesPerSecond: 1_000 }, 0);
+
+  it.each([
+    ['frames', (allowance: Allowance) => allowance.takeFrame(1, 1, 0), 100],
+    ['readings', (allowance: Allowance) => allowance.takeFrame(100, 1, 0), 10],
+    ['bytes', (allowance: Allowance) => allowance.takeFrame(1, 1_000, 0), 10],
+  ])('is bounded in %s', (_, send, most) => {
+    const allowance = make();
+    for (let sent = 0; sent < most; sent++) expect(send(allowance)).toBe(0);
+    expect(send(allowance)).toBeGreaterThan(0);
+  });
+
+  it('is all taken or nothing', () => {
+    const allowance = make();
+    for (let frame = 0; frame < 10; frame++) allowance.takeFrame(0, 1_000, 0);
+    for (let attempt = 0; attempt < 1_000; attempt++) allowance.takeFrame(100, 1_000, 0);
+    expect(allowance.takeFrame(1_000, 0, 0)).toBe(0);
+    expect(allowance.isFull(9_999)).toBe(false);
+    expect(allowance.isFull(10_000)).toBe(true);
   });
 });
 

@@ -38,6 +38,7 @@ function open(configs: Partial<RuleConfig>[] = [{}], deps: Partial<InboundTeleme
       queueMicrotask(() => frame.owner?.durable(0));
       return true;
     },
+    quarantine: { admits: () => true, drop() {} },
     device: (id) => devices.get(id),
     register: async (id) => void devices.set(id, { enabled: true }),
     echoes: () => undefined,

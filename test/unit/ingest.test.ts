@@ -45,6 +45,22 @@ describe('ingest', () => {
     expect(check([reading])).toMatchObject({ readings: [], rejected: [{ index: 0, path, code, reading }] });
   });
 
+  it('gives refused readings without a time the one they would have had, which no other gets', () => {
+    const given: GivenTimes = new Map();
+    const bad = { temperature: 99 };
+    const { rejected, readings } = check([bad, { temperature: 1 }, bad, { ...bad, age: 1000 }], 'environment', given);
+    expect(readings).toEqual([{ temperature: 1, ts: NOW + 0.001 }]);
+    expect(rejected!.map(({ ts }) => ts)).toEqual([NOW, NOW + 0.002, NOW - 1000]);
+    expect(check([{ ts: NOW, ...bad }, 7, null]).rejected!.map(({ ts }) => ts)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const whole = check(Array(11).fill({ light: 1 }), 'environment', given);
+    expect(whole.rejected).toMatchObject([{ ts: NOW + 0.003 }]);
+    expect(check([{ light: 1 }], 'environment', given).readings).toEqual([{ light: 1, ts: NOW + 0.014 }]);
+  });
+
   it('refuses readings older than the store keeps', () => {
     const verdict = make(1000).check(
       'environment',

@@ -4,6 +4,7 @@ import type { JournalOptions } from '../../hub/telemetry/journal.file.ts';
 import { CrashDisk } from '../helpers/crash-fs.ts';
 import { T0 } from '../helpers/frames.ts';
 import { commit, DIR, frame, Listener, open, readAll, until } from '../helpers/journals.ts';
+import { createTestLog } from '../helpers/log.ts';
 
 const FIRST = `${DIR}/0000000000000000.journal`;
 const FRAMES = 30;
@@ -41,11 +42,11 @@ describe('a write that fails', () => {
       journal.append(frame('a', 1));
       await commit(journal);
       const owners = [new Listener(), new Listener()] as const;
-      let takenMeanwhile: boolean | undefined;
+      let meanwhile: string | undefined;
       const asker = {
         durable() {},
         refused() {
-          takenMeanwhile = journal.append(frame('c', 1));
+          meanwhile = journal.append(frame('c', 1));
         },
       };
       const touched: string[] = [];
@@ -63,7 +64,7 @@ describe('a write that fails', () => {
       journal.append(frame('c', 1, { owner: asker }));
       journal.append(frame('a', 3, { owner: owners[0] }));
       await until(() => owners[0].refusals.length > 0);
-      expect(takenMeanwhile).toBe(false);
+      expect(meanwhile).toBe('failing');
       await until(() => !journal.status(T0).failing);
       expect(owners.map(({ acks, refusals }) => [acks, refusals])).toEqual([
         [[], [2]],
@@ -87,7 +88,7 @@ describe('a write that fails', () => {
     disk.onCall = ({ kind }) => (kind === 'datasync' && failures-- > 0 ? 'EIO' : undefined);
     journal.append(frame('a', 1, { owner }));
     await until(() => owner.refusals.length > 0);
-    await until(() => journal.append(frame('a', 1, { owner })));
+    await until(() => !journal.append(frame('a', 1, { owner })));
     await until(() => owner.acks.length > 0);
     expect(segmentFiles(disk)).toEqual([FIRST]);
   });
@@ -154,14 +155,14 @@ describe('a full disk', () => {
     let seq = 0;
     disk.capacityBytes = 2000;
     while (owner.refusals.length === 0) {
-      if (journal.append(frame('a', seq + 1, { owner }))) seq++;
+      if (!journal.append(frame('a', seq + 1, { owner }))) seq++;
       await new Promise((resolve) => setImmediate(resolve));
     }
     const acked = owner.acks.at(-1)!;
     expect(owner.refusals[0]).toBe(acked + 1);
     expect(seqs(await readAll(journal))).toEqual(upTo(acked));
-    disk.capacityBytes = 20_000;
-    await until(() => journal.append(frame('a', acked + 1, { owner })));
+    disk.capacityBytes = 2_000_000;
+    await until(() => !journal.append(frame('a', acked + 1, { owner })));
     await until(() => owner.acks.at(-1)! > acked);
     expect(journal.status(T0).failing).toBe(false);
     disk.powerLoss(Math.random);
@@ -170,7 +171,7 @@ describe('a full disk', () => {
 
   it('costs the oldest delivered segment, although it is inside the replay window', async () => {
     const disk = new CrashDisk();
-    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9 });
+    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9, limitBytes: 12_000 });
     for (const seq of upTo(FRAMES)) {
       const committed = commit(journal);
       journal.append(frame('a', seq));
@@ -183,9 +184,62 @@ describe('a full disk', () => {
     const owner = new Listener();
     journal.append(frame('a', FRAMES + 1, { owner }));
     await until(() => owner.refusals.length > 0);
-    await until(() => journal.append(frame('a', FRAMES + 1, { owner })));
+    await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
     await until(() => owner.acks.length > 0);
     expect(journal.status(T0)).toMatchObject({ failing: false, first: second });
+  });
+});
+
+describe('a start on a full disk', () => {
+  it('is refused with a word, and succeeds when there is room', async () => {
+    const disk = await written();
+    disk.capacityBytes = disk.bytesUsed() + 10;
+    const refusal = await open(disk.mount()).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(UserError);
+    expect((refusal as Error).message).toBe(`The disk of the journal in ${DIR} is full: make room, then start again.`);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    expect((await open(disk.mount())).held('a')).toEqual({ epoch: 'e1', seq: FRAMES });
+  });
+});
+
+describe('a disk with a few bytes of room', () => {
+  it('is not filled and failed again in turn: the journal waits until there is room', async () => {
+    const disk = new CrashDisk();
+    const { log, entries } = createTestLog();
+    const journal = await open(disk.mount(), { limitBytes: 64_000, log });
+    disk.capacityBytes = 3000;
+    const owner = new Listener();
+    const big = [{ ts: T0, text: 'x'.repeat(3500) }];
+    journal.append(frame('a', 1, { owner, readings: big }));
+    await until(() => owner.refusals.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(journal.append(frame('a', 1))).toBe('failing');
+    expect(entries.filter(({ level }) => level === 'error')).toHaveLength(2);
+    disk.capacityBytes = 8000;
+    await until(() => !journal.append(frame('a', 1, { owner, readings: big })));
+    await until(() => owner.acks.length > 0);
+    await journal.close();
+  });
+});
+
+describe('a broken disk', () => {
+  it('costs no delivered segment: there is room, and the replay window stays', async () => {
+    const disk = new CrashDisk();
+    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9 });
+    for (const seq of upTo(FRAMES)) {
+      const committed = commit(journal);
+      journal.append(frame('a', seq));
+      await committed;
+    }
+    journal.advance('store', FRAMES);
+    let failures = 4;
+    disk.onCall = ({ kind }) => (kind === 'datasync' && failures-- > 0 ? 'EIO' : undefined);
+    const owner = new Listener();
+    journal.append(frame('a', FRAMES + 1, { owner }));
+    await until(() => owner.refusals.length > 0);
+    await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
+    await until(() => owner.acks.length > 0);
+    expect(journal.status(T0)).toMatchObject({ failing: false, first: 0 });
   });
 });
 

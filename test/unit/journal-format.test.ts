@@ -42,6 +42,8 @@ describe('a block', () => {
     const frames = [
       frame('sensor-1', 41, { readings, epoch: 'k:1.a-_', receivedAt: T0 + 0.5 }),
       frame('sensör-2', 0, { readings: [], rejected }),
+      frame('after-a-gap', 7, { readings, skipped: 3 }),
+      frame('after-a-gap', 9, { readings: [], rejected, skipped: 1 }),
       frame('d', Number.MAX_SAFE_INTEGER, { readings: readings.slice(1), stream: '温度' }),
     ];
     expect(framesOf(blockOf(...frames.map((each) => [each] as [Frame])))).toEqual(frames);

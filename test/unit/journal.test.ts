@@ -13,7 +13,7 @@ const BIG = [{ ts: T0, text: 'x'.repeat(KIB) }];
 async function fill(journal: Journal, from: number, to: number): Promise<void> {
   for (let seq = from; seq <= to; seq++) {
     const committed = commit(journal);
-    expect(journal.append(frame('a', seq, { readings: BIG }))).toBe(true);
+    expect(journal.append(frame('a', seq, { readings: BIG }))).toBeUndefined();
     await committed;
   }
 }
@@ -137,7 +137,8 @@ describe('a group commit', () => {
     const journal = await open({ ...files, open: stuck });
     const megabyte = [{ ts: T0, text: 'x'.repeat(KIB * KIB) }];
     let taken = 0;
-    while (journal.append(frame('a', taken + 1, { readings: megabyte }))) taken++;
+    while (!journal.append(frame('a', taken + 1, { readings: megabyte }))) taken++;
+    expect(journal.append(frame('a', taken + 1, { readings: megabyte }))).toBe('busy');
     // One is in flight, fifteen with their headers fit into 16 MiB.
     expect(taken).toBe(16);
     gate.resolve();
@@ -241,7 +242,7 @@ describe('a segment', () => {
     for (let i = 0; i < 100; i++) journal.append(frame(`a-device-with-a-long-name-${i}`, 1));
     await commit(journal);
     let seq = 0;
-    while (journal.append(frame('a', seq + 1, { readings: BIG }))) {
+    while (!journal.append(frame('a', seq + 1, { readings: BIG }))) {
       seq++;
       await commit(journal);
       expect(journal.status(T0).bytes).toBeLessThanOrEqual(limitBytes);
@@ -412,21 +413,22 @@ describe('the limit', () => {
     const journal = await open(disk.mount(), options);
     journal.cursor('store');
     let seq = 0;
-    while (journal.append(frame('a', seq + 1, { readings: BIG }))) {
+    while (!journal.append(frame('a', seq + 1, { readings: BIG }))) {
       seq++;
       await commit(journal);
     }
     expect(journal.status(T0).bytes).toBeLessThanOrEqual(32 * KIB);
     expect(journal.status(T0)).toMatchObject({ failing: false, first: 0, next: seq });
+    expect(journal.append(frame('a', seq + 1, { readings: BIG }))).toBe('full');
     journal.advance('store', seq);
-    await until(() => journal.append(frame('a', seq + 1)));
+    await until(() => !journal.append(frame('a', seq + 1)));
   });
 
   it('lets delivered segments go, the oldest first, inside the replay window too', async () => {
     const disk = new CrashDisk();
     const journal = await open(disk.mount(), options);
     for (let seq = 1; seq <= 200; seq++) {
-      await until(() => journal.append(frame('a', seq, { readings: BIG })));
+      await until(() => !journal.append(frame('a', seq, { readings: BIG })));
       await commit(journal);
       journal.advance('store', seq);
     }
@@ -446,7 +448,7 @@ describe('the limit', () => {
     expect(again.status(T0).cursors.removed).toMatchObject({ lagFrames: 10 });
     again.cursor('store');
     for (let seq = 11; seq <= 60; seq++) {
-      await until(() => again.append(frame('a', seq, { readings: BIG })));
+      await until(() => !again.append(frame('a', seq, { readings: BIG })));
       await commit(again);
       again.advance('store', seq);
     }
@@ -464,7 +466,7 @@ describe('closing', () => {
     await Promise.all([journal.close(), journal.close()]);
     await journal.close();
     expect(owner.acks).toEqual([1]);
-    expect(journal.append(frame('a', 2))).toBe(false);
+    expect(journal.append(frame('a', 2))).toBe('closed');
     expect(disk.paths().filter((path) => !path.endsWith('.journal'))).toEqual([]);
     expect(seqs(await readAll(await open(files)))).toEqual([1]);
   });

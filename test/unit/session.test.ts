@@ -3,13 +3,22 @@ import type { Connection } from '../../hub/gateway/connection.ts';
 import type { Session } from '../../hub/gateway/session.ts';
 import { createSessions, type Sessions } from '../../hub/gateway/sessions.ts';
 import { createIngest } from '../../hub/telemetry/ingest.ts';
+import type { NotTaken } from '../../hub/telemetry/journal.ts';
 import type { Frame } from '../../hub/telemetry/reading.ts';
 import { loadCatalog, loadUplinkChecks } from '../../schemas/index.ts';
 
 const NOW = 1_760_000_000_000;
 const { streams } = loadCatalog();
 const checks = loadUplinkChecks();
-const limits = { frameBytes: 131_072, readingsPerFrame: 1000, window: 4, readingsPerSecond: 100, backlogBytes: 65_536 };
+const limits = {
+  frameBytes: 131_072,
+  readingsPerFrame: 1000,
+  window: 4,
+  readingsPerSecond: 100,
+  framesPerSecond: 100,
+  bytesPerSecond: 10_000,
+  backlogBytes: 65_536,
+};
 
 /** A connection that remembers what it was given. */
 class Wire implements Connection {
@@ -33,11 +42,11 @@ class Wire implements Connection {
 class Ledger {
   frames: Frame[] = [];
   open: Frame[] = [];
-  full = false;
+  refusal: NotTaken | undefined;
   #listeners: ((frames: readonly Frame[], next: number) => void)[] = [];
   append = (frame: Frame) => {
-    if (!this.full) this.open.push(frame);
-    return !this.full;
+    if (!this.refusal) this.open.push(frame);
+    return this.refusal;
   };
   onCommit = (listener: (frames: readonly Frame[], next: number) => void) => this.#listeners.push(listener);
   held = (device: string) => {
@@ -64,6 +73,16 @@ class Orders {
   result = (_device: string, { id }: { id: string }) =>
     this.known.has(id) ? Promise.resolve(this.durable === true) : undefined;
 }
+
+/** A quarantine with room for so many readings. */
+const quarantine = {
+  room: Number.POSITIVE_INFINITY,
+  dropped: 0,
+  admits: (_device: string, readings: number) => readings <= quarantine.room,
+  drop(readings: number) {
+    quarantine.dropped += readings;
+  },
+};
 
 let ledger: Ledger;
 let orders: Orders;
@@ -93,6 +112,7 @@ function reconnect() {
 beforeEach(() => {
   ledger = new Ledger();
   orders = new Orders();
+  Object.assign(quarantine, { room: Number.POSITIVE_INFINITY, dropped: 0 });
   counts = { frames: 0, accepted: 0, rejected: 0, duplicates: 0, gaps: 0, flows: 0, errors: 0 };
   const ingest = createIngest({ streams, readingsPerFrame: 1000, clockAheadMs: 300_000, retentionMs: 0 });
   const storeProgress = () => ({ stored: 0, next: ledger.frames.length });
@@ -101,6 +121,7 @@ beforeEach(() => {
     heartbeatMs: 25_000,
     checks,
     ingest,
+    quarantine,
     counts,
     commands: orders,
     storeProgress,
@@ -198,13 +219,42 @@ describe('a session', () => {
     expect(say(telemetry(2), NOW + 10)).toEqual([]);
   });
 
+  it('counts frames and bytes as well as readings', () => {
+    const long = { index: 'x'.repeat(60_000) };
+    expect(say({ ...telemetry(1), note: long })).toEqual([]);
+    expect(say({ ...telemetry(2), note: long })).toMatchObject([
+      { type: 'flow', reason: 'rate', from: 2, retryAfterMs: expect.any(Number) },
+    ]);
+  });
+
+  it('sends a device away that sends the same frame again and again, faster than it may', () => {
+    say(telemetry(1, {}));
+    ledger.commit();
+    for (let again = 0; again < 1_000; again++) say(telemetry(1, {}));
+    expect(wire.closed).toBe(undefined);
+    for (let again = 0; again < 100; again++) say(telemetry(1, {}));
+    expect(wire.closed).toBe(4003);
+  });
+
   it('says disk when the journal is full', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1 }]);
   });
 
+  it.each([
+    ['failing', 'disk', 5000],
+    ['busy', 'overload', 500],
+  ] as const)('says of a journal that is %s: %s', (refusal, reason, retryAfterMs) => {
+    ledger.refusal = refusal;
+    expect(say(telemetry(1))).toEqual([{ type: 'flow', reason, from: 1, retryAfterMs }]);
+    ledger.refusal = undefined;
+    expect(say(telemetry(1))).toEqual([]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
   it('sends away with 4003 a device that ignores flow', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     for (let seq = 1; seq < 30 && wire.closed === undefined; seq++) say(telemetry(seq));
     expect(wire.closed).toBe(4003);
   });
@@ -266,7 +316,7 @@ describe('a session', () => {
   });
 
   it('tells a device that goes on elsewhere after the wait once more where to begin again', () => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     expect(say(telemetry(1))).toMatchObject([{ type: 'flow', reason: 'disk', from: 1, retryAfterMs: 5000 }]);
     expect(say(telemetry(2))).toEqual([]);
     expect(say(telemetry(2), NOW + 5000)).toMatchObject([{ type: 'flow', from: 1 }]);
@@ -284,9 +334,43 @@ describe('a session', () => {
     ['4003', 'frames without a number that it was told to hold back', () => telemetry(undefined), 4003],
     ['4501', 'garbage', () => 'garbage', 4501],
   ])('sends away with %s a device that sends nothing but %s', (_, __, frame, code) => {
-    ledger.full = true;
+    ledger.refusal = 'full';
     for (let sent = 0; sent < 30; sent++) say(frame());
     expect(wire.closed).toBe(code);
+  });
+
+  it('says of readings for which the quarantine has no room that they are not kept, and takes the others', () => {
+    quarantine.room = 1;
+    const bad = { ts: NOW, temperature: 99 };
+    expect(say(telemetry(1, bad, { ts: NOW, temperature: 20 }, bad))).toMatchObject([
+      {
+        type: 'reject',
+        seq: 1,
+        errors: [
+          { index: 0, path: '/temperature', code: 'quarantine-full', message: /not kept.*\(maximum: must be <= 85\)/ },
+          { index: 2, code: 'quarantine-full' },
+        ].map((error) => ({ ...error, ...('message' in error && { message: expect.stringMatching(error.message!) }) })),
+      },
+    ]);
+    expect(ledger.open).toMatchObject([{ seq: 1, readings: [{ temperature: 20 }] }]);
+    expect(ledger.open[0]).not.toHaveProperty('rejected');
+    expect([quarantine.dropped, counts.rejected]).toEqual([2, 2]);
+    ledger.commit();
+    expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('writes down with a frame how many numbers the device left out before it, also when the disk failed in between', () => {
+    say(telemetry(1));
+    ledger.commit();
+    say(telemetry(3));
+    expect(ledger.open).toMatchObject([{ seq: 3, skipped: 1 }]);
+    const [lost] = ledger.open.splice(0);
+    lost!.owner!.refused(3);
+    expect(wire.take()).toMatchObject([{ type: 'flow', reason: 'disk', from: 3 }]);
+    say(telemetry(3));
+    say(telemetry(4));
+    expect(ledger.open).toMatchObject([{ seq: 3, skipped: 1 }, { seq: 4 }]);
+    expect(ledger.open[1]).not.toHaveProperty('skipped');
   });
 
   it('counts the numbers a device skipped', () => {

@@ -133,6 +133,20 @@ describe('sinks', () => {
     ]);
   });
 
+  it('try again at once when they are nudged', async () => {
+    const sink = new MemorySink('a');
+    sink.answers.push(new Unavailable('no', { stalled: true }), new Unavailable('no', { stalled: true }));
+    start([sink]);
+    journal.commit(frame(1));
+    await settle();
+    sinks.nudge();
+    await settle();
+    expect(sink).toMatchObject({ calls: 2, taken: [] });
+    sinks.nudge();
+    await settle();
+    expect(sink).toMatchObject({ calls: 3, taken: journal.frames });
+  });
+
   it('try the same frames again, later and later, and say so once', async () => {
     const sink = new MemorySink('a');
     sink.answers.push(...Array.from({ length: 3 }, () => new Unavailable('down')));
