@@ -34,8 +34,14 @@ export interface TestHub {
 
 const START_MS = 20_000;
 
-/** A hub with embedded defaults and the options of `env` (HUB_…). Ports stay the same over restarts. */
-export async function startTestHub(env: Record<string, string> = {}): Promise<TestHub> {
+/**
+ * A hub with embedded defaults and the options of `env` (HUB_…). Ports stay the same over restarts. `wrapper`: a program
+ * and its arguments that becomes the hub, such as `strace -D`.
+ */
+export async function startTestHub(
+  env: Record<string, string> = {},
+  wrapper: readonly string[] = [],
+): Promise<TestHub> {
   const dataDir = mkdtempSync(join(tmpdir(), 'hub-test-'));
   let child: ChildProcess | undefined;
   let log = '';
@@ -45,14 +51,11 @@ export async function startTestHub(env: Record<string, string> = {}): Promise<Te
   async function start(): Promise<void> {
     const options = { cwd: ROOT, env: { ...cleanEnv(), HUB_LOG__LEVEL: 'debug', ...ports, ...env } };
     rmSync(join(dataDir, 'hub.json'), { force: true });
-    const started = spawn(
-      process.execPath,
-      ['hub/main.ts', 'start', '--config', 'config/hub.yaml', '--data', dataDir],
-      {
-        ...options,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+    const line = [...wrapper, process.execPath, 'hub/main.ts', 'start', '--config', 'config/hub.yaml'];
+    const started = spawn(line[0]!, [...line.slice(1), '--data', dataDir], {
+      ...options,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     child = started;
     started.stderr.on('data', (chunk) => (log += chunk));
     started.stdout.on('data', (chunk) => (log += chunk));

@@ -1,0 +1,41 @@
+/**
+ * A million spoilt frames against a running hub: `npm run fuzz -- --frames 1000000 --seed 1 --devices 16`. Ends with 1 when
+ * the hub gave an answer that docs/protocol.md does not allow, stood still too long, grew, or did not outlive it.
+ */
+import { parseArgs } from 'node:util';
+import { runCampaign } from './campaign.ts';
+import { faultsOf, LIMITS } from './verdict.ts';
+
+const { values } = parseArgs({
+  options: {
+    frames: { type: 'string', default: '1000000' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+    devices: { type: 'string', default: '16' },
+  },
+});
+const [frames, seed, devices] = [values.frames, values.seed, values.devices].map(Number) as [number, number, number];
+const again = `npm run fuzz -- --frames ${frames} --seed ${seed} --devices ${devices}`;
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+const STEP = 100_000;
+let done = 0;
+
+say(again);
+try {
+  const campaign = await runCampaign({
+    ...{ frames, seed, devices },
+    onProgress(more) {
+      if (Math.floor((done + more) / STEP) > Math.floor(done / STEP)) say(`${done + more} frames`);
+      done += more;
+    },
+  });
+  const { log, dataDir, ...figures } = campaign;
+  say(JSON.stringify(figures, undefined, 2));
+  const faults = faultsOf(campaign, LIMITS);
+  for (const fault of faults) say(`broken: ${fault}`);
+  if (faults.length === 0) say('no promise was broken');
+  process.exitCode = faults.length === 0 ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`${(error as Error).stack}\nAgain: ${again}\n`);
+  process.exitCode = 1;
+}
