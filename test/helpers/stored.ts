@@ -2,6 +2,9 @@
 import type { TestHub } from './hub.ts';
 import type { LedgerDevice } from './ledger.ts';
 
+/** The part of a ledger that tells what must be stored, and what may be. */
+export type Ledger = Pick<LedgerDevice, 'id' | 'firstTs' | 'sent' | 'acked'>;
+
 export interface Balance {
   /** Readings that were acknowledged and are not stored as they were sent. */
   lost: number;
@@ -14,7 +17,7 @@ export interface Balance {
 const PAGE = 10_000;
 
 /** The sum over devices. */
-export async function balanceOf(hub: TestHub, devices: readonly LedgerDevice[]): Promise<Balance> {
+export async function balanceOf(hub: TestHub, devices: readonly Ledger[]): Promise<Balance> {
   const sum = { lost: 0, phantom: 0, duplicated: 0 };
   for (const device of devices) {
     const { rows, values } = await storedOf(hub, device);
@@ -26,7 +29,10 @@ export async function balanceOf(hub: TestHub, devices: readonly LedgerDevice[]):
 }
 
 /** Time in ms → value, and how many rows there are. */
-async function storedOf(hub: TestHub, device: LedgerDevice): Promise<{ rows: number; values: Map<number, number> }> {
+export async function storedOf(
+  hub: TestHub,
+  device: Pick<Ledger, 'id' | 'firstTs'>,
+): Promise<{ rows: number; values: Map<number, number> }> {
   const path = `/v1/devices/${device.id}/telemetry?stream=environment&fields=light&to=now&order=asc&limit=${PAGE}`;
   const values = new Map<number, number>();
   let rows = 0;

@@ -1,0 +1,110 @@
+/** What is tortured: hub, InfluxDB behind a proxy, Mosquitto behind another, a small disk, and the devices. */
+
+import { Histogram } from '../bench/statistics.ts';
+import type { Connect } from '../device-sim/connection.ts';
+import { createConnect } from '../device-sim/socket.ws.ts';
+import { startTestHub, type TestHub } from '../test/helpers/hub.ts';
+import { type Influxd, startInfluxd } from '../test/helpers/influxd.ts';
+import { type Mosquitto, startMosquitto } from '../test/helpers/mosquitto.ts';
+import { type MqttTap, startMqttTap } from '../test/helpers/mqtt-tap.ts';
+import { startWeatherProxy, type WeatherProxy } from '../test/helpers/weather-proxy.ts';
+import { TortureDevice } from './device.ts';
+import { mountDisk, type SmallDisk } from './disk.ts';
+import { createOrders, type Orders } from './orders.ts';
+import { createOutages, type Outages } from './outages.ts';
+
+export interface World {
+  hub: TestHub;
+  influxd: Influxd;
+  weather: WeatherProxy;
+  mosquitto: Mosquitto;
+  tap: MqttTap;
+  /** Undefined when there can be none: mounting one needs root. */
+  disk: SmallDisk | undefined;
+  devices: TortureDevice[];
+  orders: Orders;
+  outages: Outages;
+  acks: { histogram: Histogram; maxMs: number };
+  /** 0 … 1, by the seed. */
+  random(): number;
+  /** What a fault found to be wrong, in words. */
+  broken: string[];
+  close(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+/** Of ten devices one wants to hear `stored`. */
+const STORED_EVERY = 10;
+const MADE_AT_ONCE = 8;
+
+/** Starts everything. `devices` are online soon after. */
+export async function startWorld(devices: number, random: () => number): Promise<World> {
+  const influxd = await startInfluxd();
+  const firstTs = Date.now() - DAY_MS;
+  await prepareConflict(influxd, firstTs);
+  const weather = await startWeatherProxy(influxd.url);
+  const mosquitto = await startMosquitto({ isQuiet: true });
+  const tap = await startMqttTap(mosquitto.port);
+  const disk = mountDisk();
+  const hub = await startTestHub(optionsOf(weather.url, tap.url, disk));
+  const acks = { histogram: new Histogram(), maxMs: 0 };
+  const outages = createOutages();
+  const world: World = {
+    ...{ hub, influxd, weather, mosquitto, tap, disk, outages, acks, random },
+    devices: [],
+    orders: createOrders(hub, outages, random),
+    broken: [],
+    async close() {
+      await Promise.all(world.devices.map((device) => device.stop()));
+      await hub.dispose();
+      disk?.unmount();
+      tap.close();
+      await mosquitto.remove();
+      await weather.close();
+      await influxd.remove();
+    },
+  };
+  await addDevices(world, devices, firstTs);
+  return world;
+}
+
+function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): Record<string, string> {
+  return {
+    HUB_STORE__KIND: 'influx',
+    HUB_STORE__URL: store,
+    HUB_STORE__TIMEOUT_MS: '3000',
+    HUB_MQTT__BROKERS: JSON.stringify([{ url: broker }]),
+    HUB_LOG__LEVEL: 'info',
+    // Small ones, so that kills also meet the change from one to the next.
+    HUB_JOURNAL__SEGMENT_BYTES: String(2 ** 20),
+    ...(disk && { HUB_JOURNAL__DIR: disk.journal, HUB_JOURNAL__LIMIT_BYTES: String(disk.limitBytes) }),
+  };
+}
+
+/** Somebody else has written text where the hub writes numbers, in every week that the readings reach. */
+async function prepareConflict(influxd: Influxd, firstTs: number): Promise<void> {
+  await influxd.query('CREATE DATABASE telemetry');
+  await influxd.query('CREATE RETENTION POLICY hub ON telemetry DURATION INF REPLICATION 1 DEFAULT');
+  for (const ts of [firstTs, Date.now()])
+    await influxd.write('telemetry', `environment,device=other humidity="wet" ${ts * 1000}`);
+}
+
+async function addDevices(world: World, count: number, firstTs: number): Promise<void> {
+  const { hub, acks, orders } = world;
+  const connect: Connect = createConnect({ url: hub.gateway, ca: hub.ca });
+  const onAckMs = (ms: number) => {
+    acks.histogram.add(ms);
+    acks.maxMs = Math.max(acks.maxMs, ms);
+  };
+  for (let index = 0; index < count; index += MADE_AT_ONCE) {
+    const batch = Array.from({ length: Math.min(MADE_AT_ONCE, count - index) }, async (_, offset) => {
+      const id = `t${index + offset}`;
+      const ack = (index + offset) % STORED_EVERY === 0 ? 'stored' : 'journaled';
+      const token = await hub.addDevice(id);
+      const habits = { id, index: index + offset, firstTs, token, ack, connect, handler: orders.handler, onAckMs };
+      return new TortureDevice({ ...habits, ack });
+    });
+    world.devices.push(...(await Promise.all(batch)));
+  }
+  for (const device of world.devices) device.start();
+}
