@@ -29,6 +29,8 @@ interface Held {
 /** A device holds at most this while its hub is away; then it measures no more. */
 const HELD_READINGS = 20_000;
 const LUX = 200_000;
+/** Of the longest wait between two attempts. */
+const SOON = 0.1;
 
 export class TortureDevice {
   readonly id: string;
@@ -64,7 +66,9 @@ export class TortureDevice {
       onAck: ({ latencyMs }: { latencyMs: number }) => this.#acknowledged(latencyMs),
       onReject: (reject: Reject) => this.#rejected(reject),
     };
-    const options = { token, ack, outboxReadings: 2 * HELD_READINGS, commands: { '*': handler } };
+    // It comes back soon, to be there for the next fault; how it backs off is tried elsewhere.
+    const random = () => Math.random() * SOON;
+    const options = { token, ack, outboxReadings: 2 * HELD_READINGS, commands: { '*': handler }, random };
     this.#device = new Device((_, each) => connect(this.token, each), options, events);
   }
 

@@ -3,6 +3,7 @@
 import { Histogram } from '../bench/statistics.ts';
 import type { Connect } from '../device-sim/connection.ts';
 import { createConnect } from '../device-sim/socket.ws.ts';
+import { createStack, type Stack } from '../hub/kit/stack.ts';
 import { startTestHub, type TestHub } from '../test/helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../test/helpers/influxd.ts';
 import { type Mosquitto, startMosquitto } from '../test/helpers/mosquitto.ts';
@@ -37,35 +38,43 @@ const DAY_MS = 86_400_000;
 const STORED_EVERY = 10;
 const MADE_AT_ONCE = 8;
 
-/** Starts everything. `devices` are online soon after. */
+/** Starts everything, or nothing: what was started is ended when the rest cannot be. Devices are online soon after. */
 export async function startWorld(devices: number, random: () => number): Promise<World> {
+  const stack = createStack();
+  try {
+    const world = await startServers(random, stack);
+    await addDevices(world, devices);
+    return world;
+  } catch (error) {
+    await stack.unwind();
+    throw error;
+  }
+}
+
+async function startServers(random: () => number, stack: Stack): Promise<World> {
   const influxd = await startInfluxd();
-  const firstTs = Date.now() - DAY_MS;
-  await prepareConflict(influxd, firstTs);
+  stack.push('InfluxDB', () => influxd.remove());
+  await prepareConflict(influxd);
   const weather = await startWeatherProxy(influxd.url);
+  stack.push('its proxy', () => weather.close());
   const mosquitto = await startMosquitto({ isQuiet: true });
+  stack.push('Mosquitto', () => mosquitto.remove());
   const tap = await startMqttTap(mosquitto.port);
+  stack.push('its proxy', () => tap.close());
   const disk = mountDisk();
+  stack.push('disk', () => disk?.unmount());
   const hub = await startTestHub(optionsOf(weather.url, tap.url, disk));
-  const acks = { histogram: new Histogram(), maxMs: 0 };
+  stack.push('hub', () => hub.dispose());
   const outages = createOutages();
-  const world: World = {
-    ...{ hub, influxd, weather, mosquitto, tap, disk, outages, acks, random },
-    devices: [],
+  const devices: TortureDevice[] = [];
+  stack.push('devices', () => Promise.all(devices.map((device) => device.stop())));
+  return {
+    ...{ hub, influxd, weather, mosquitto, tap, disk, devices, outages, random },
     orders: createOrders(hub, outages, random),
+    acks: { histogram: new Histogram(), maxMs: 0 },
     broken: [],
-    async close() {
-      await Promise.all(world.devices.map((device) => device.stop()));
-      await hub.dispose();
-      disk?.unmount();
-      tap.close();
-      await mosquitto.remove();
-      await weather.close();
-      await influxd.remove();
-    },
+    close: () => stack.unwind(),
   };
-  await addDevices(world, devices, firstTs);
-  return world;
 }
 
 function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): Record<string, string> {
@@ -82,14 +91,15 @@ function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): 
 }
 
 /** Somebody else has written text where the hub writes numbers, in every week that the readings reach. */
-async function prepareConflict(influxd: Influxd, firstTs: number): Promise<void> {
+async function prepareConflict(influxd: Influxd): Promise<void> {
   await influxd.query('CREATE DATABASE telemetry');
   await influxd.query('CREATE RETENTION POLICY hub ON telemetry DURATION INF REPLICATION 1 DEFAULT');
-  for (const ts of [firstTs, Date.now()])
+  for (const ts of [Date.now() - DAY_MS, Date.now()])
     await influxd.write('telemetry', `environment,device=other humidity="wet" ${ts * 1000}`);
 }
 
-async function addDevices(world: World, count: number, firstTs: number): Promise<void> {
+async function addDevices(world: World, count: number): Promise<void> {
+  const firstTs = Date.now() - DAY_MS;
   const { hub, acks, orders } = world;
   const connect: Connect = createConnect({ url: hub.gateway, ca: hub.ca });
   const onAckMs = (ms: number) => {
@@ -101,7 +111,7 @@ async function addDevices(world: World, count: number, firstTs: number): Promise
       const id = `t${index + offset}`;
       const ack = (index + offset) % STORED_EVERY === 0 ? 'stored' : 'journaled';
       const token = await hub.addDevice(id);
-      const habits = { id, index: index + offset, firstTs, token, ack, connect, handler: orders.handler, onAckMs };
+      const habits = { id, index: index + offset, firstTs, token, connect, handler: orders.handler, onAckMs };
       return new TortureDevice({ ...habits, ack });
     });
     world.devices.push(...(await Promise.all(batch)));
