@@ -162,7 +162,10 @@ describe('the operator API with TLS', () => {
     expect(await shownBy(hub.api)).toBe(hub.ca.trim());
     const listed = await runHub(['devices', 'ls', '--data', hub.dataDir]);
     expect(listed).toMatchObject({ code: 0 });
-    const stranger = await runHub(['devices', 'ls', '--data', hub.dataDir], { HUB_URL: hub.api });
+    const stranger = await runHub(['devices', 'ls', '--data', hub.dataDir], {
+      HUB_URL: hub.api,
+      HUB_TOKEN: hub.adminToken,
+    });
     expect(stranger.code).toBe(3);
     expect(stranger.stderr).toContain('is not trusted');
   });

@@ -58,8 +58,10 @@ it('keeps what a schema refuses until the schema is mended, then stores it with 
   const [oldest] = (await refused()).toReversed();
   expect(await hub.call('GET', `/v1/quarantine/${oldest!.id}`)).toEqual(oldest);
   expect(oldest).toMatchObject({ device: 'w', stream: 'weather', index: 0, code: 'maximum', reading: readings[0] });
-  const { lastSeenAt } = await hub.call<{ lastSeenAt: number }>('GET', '/v1/devices/w');
   device.close();
+  const shown = () => hub!.call<{ lastSeenAt: number; presence: { state: string } }>('GET', '/v1/devices/w');
+  await expect.poll(async () => (await shown()).presence.state).toBe('offline');
+  const { lastSeenAt } = await shown();
 
   expect(await replay('--device', 'w')).toMatchObject({ code: 1, stdout: expect.stringContaining('"refused": 6') });
   expect((await refused('&stream=weather')).map(({ code, triedAt }) => [code, typeof triedAt])).toEqual([
@@ -83,7 +85,7 @@ it('keeps what a schema refuses until the schema is mended, then stores it with 
   await expect.poll(() => rows('w', 'soil', start - 1_000)).toHaveLength(3);
   expect((await rows('w', 'soil', start - 1_000))[0]).toMatchObject({ wet: 3 });
   // It was no sign of life.
-  expect(await hub.call('GET', '/v1/devices/w')).toMatchObject({ lastSeenAt, presence: { state: 'offline' } });
+  expect(await shown()).toMatchObject({ lastSeenAt, presence: { state: 'offline' } });
   const drop = await runHub(['quarantine', 'drop', '--device', 'w', '--yes', '--data', hub.dataDir]);
   expect(drop).toMatchObject({ code: 0, stdout: '1 dropped.\n' });
   expect(await refused()).toEqual([]);
