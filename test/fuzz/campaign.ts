@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { FuzzDevice, MAX_BATCH } from './fuzz-device.ts';
-import { type Fates, noFates } from './model.ts';
+import { addFates, type Fates, noFates } from './model.ts';
 import { type Sights, startWatch } from './watch.ts';
 
 export interface CampaignOptions {
@@ -88,10 +88,10 @@ async function command(hub: TestHub, device: string): Promise<void> {
 }
 
 function sumOf(devices: readonly FuzzDevice[]): Pick<Campaign, 'fates' | 'closes'> {
-  const fates = noFates();
+  let fates = noFates();
   const closes: Record<string, number> = {};
   for (const device of devices) {
-    for (const [name, count] of Object.entries(device.fates)) fates[name as keyof Fates] += count;
+    fates = addFates(fates, device.fates);
     for (const [code, count] of Object.entries(device.closes)) closes[code] = (closes[code] ?? 0) + count;
   }
   return { fates, closes };

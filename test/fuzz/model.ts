@@ -14,6 +14,12 @@ export const noFates = (): Fates => ({
   ...{ frames: 0, numbered: 0, acked: 0, rejected: 0, flow: 0, again: 0, closed: 0, errors: 0 },
 });
 
+export function addFates(a: Fates, b: Fates): Fates {
+  const sum = { ...a };
+  for (const name of Object.keys(sum) as (keyof Fates)[]) sum[name] += b[name];
+  return sum;
+}
+
 /** What a frame is by its text alone. `ends`: the close codes that it may bring about. */
 type Kind =
   | { kind: 'ends'; code: number }
@@ -28,33 +34,78 @@ const checks = loadUplinkChecks();
 
 /** Close codes that a device may get for frames that are merely wrong, too many of them in a row. */
 const IMPATIENT = [4501, 4003];
+/** For one that sends so many before it reads the answers; the socket of such a one may be cut without a word. */
+const MANY = 64;
+const UNREAD = [4000, 1006];
+
+/**
+ * What may have happened inside the hub, as far as the answers before `at` tell. The highest number taken, what the hub
+ * said to begin again with, and whether numbers have a meaning already.
+ */
+interface World {
+  at: number;
+  accepted: number;
+  waitingFor: number | undefined;
+  begun: boolean;
+  fates: Fates;
+}
 
 export class Model {
-  readonly fates = noFates();
-  /** The highest number taken and the highest acknowledged; what the hub said to begin again with. */
-  accepted = 0;
+  /** The highest number acknowledged. */
   acked = 0;
-  waitingFor: number | undefined;
   /** Ids of commands that the hub has sent on this connection. */
   readonly commands = new Set<string>();
-  #begun = false;
+  #closed = noFates();
+  /** More than one while the answers can be read in more than one way; each is possible until an ack tells. */
+  #worlds: World[] = [{ at: 0, accepted: 0, waitingFor: undefined, begun: false, fates: noFates() }];
 
-  /** Frames that were sent and the answers to all of them, acks left out, in order. Throws on what may not be. */
-  judge(frames: readonly FuzzFrame[], answers: Answer[]): void {
-    for (const frame of frames) this.#one(frame, answers);
-    if (answers.length > 0) throw new Error(`an answer to nothing: ${JSON.stringify(answers[0])}`);
+  /** What a device should do now: the number to go on with. */
+  get next(): number {
+    const { accepted, waitingFor } = this.#worlds[0]!;
+    return waitingFor ?? accepted + 1;
   }
 
-  /** The connection was closed while these were under way: an answer to each, or the close stands for it. */
-  judgeClosed(frames: readonly FuzzFrame[], answers: Answer[], code: number): void {
+  get isHeld(): boolean {
+    return this.#worlds[0]!.waitingFor !== undefined;
+  }
+
+  get fates(): Fates {
+    return addFates(this.#worlds[0]!.fates, this.#closed);
+  }
+
+  /** Frames that were sent and the answers to all of them, acks left out, in order. Throws on what may not be. */
+  judge(frames: readonly FuzzFrame[], answers: readonly Answer[]): void {
+    for (const frame of frames) {
+      const what = kindOf(frame);
+      const worlds = this.#worlds.flatMap((world) => this.#after(world, what, frame.isGood, answers[world.at]));
+      if (worlds.length === 0) throw new Error(complaintAbout(frame, this.#worlds, answers));
+      this.#worlds = [...new Map(worlds.map((world) => [keyOf(world), world])).values()];
+    }
+    const rest = answers[Math.max(...this.#worlds.map(({ at }) => at))];
+    if (rest) throw new Error(`an answer to nothing: ${JSON.stringify(rest)}`);
+    this.#worlds = this.#worlds.filter(({ at }) => at === answers.length);
+    for (const world of this.#worlds) world.at = 0;
+  }
+
+  /** Whether the acks that have come fit; `isLate`: no other will come. */
+  isSettled(isLate: boolean): boolean {
+    const most = Math.max(...this.#worlds.map(({ accepted }) => accepted));
+    if (this.acked > most) throw new Error(`frame ${this.acked} was acknowledged and never taken`);
+    if (this.acked < most && !isLate) return false;
+    const right = this.#worlds.filter(({ accepted }) => accepted === this.acked);
+    if (right.length > 0) this.#worlds = right;
+    return right.length > 0;
+  }
+
+  /** The connection was closed while these were under way: the close stands for the answers that did not come. */
+  judgeClosed(frames: readonly FuzzFrame[], code: number): void {
     const kinds = frames.map(kindOf);
-    const mayEnd = kinds.some((kind) => kind.kind === 'ends' && kind.code === code) || IMPATIENT.includes(code);
-    if (!mayEnd) throw new Error(`the hub closed with ${code}, for which there was no reason`);
-    if (answers.length > frames.length) throw new Error('more answers than frames before the close');
-    this.fates.frames += frames.length;
+    const mayEnd = kinds.some((kind) => kind.kind === 'ends' && [kind.code, 1006].includes(code));
+    const hasSentMany = frames.length >= MANY && UNREAD.includes(code);
+    if (!mayEnd && !hasSentMany && !IMPATIENT.includes(code))
+      throw new Error(`the hub closed with ${code} for nothing`);
     const numbered = kinds.filter((kind) => kind.kind === 'telemetry' && kind.seq > 0).length;
-    this.fates.numbered += numbered;
-    this.fates.closed += numbered;
+    this.#closed = addFates(this.#closed, { ...noFates(), frames: frames.length, numbered, closed: numbered });
   }
 
   /** An ack came. */
@@ -63,74 +114,63 @@ export class Model {
     this.acked = seq;
   }
 
-  #one(frame: FuzzFrame, answers: Answer[]): void {
-    const what = kindOf(frame);
-    this.fates.frames++;
-    const before = answers[0];
-    if (what.kind === 'ends') throw new Error(`the hub lived with a frame that ends a connection: ${what.code}`);
-    if (what.kind === 'wrong') this.#expect('error', answers, frame);
-    else if (what.kind === 'hello') this.#hello(answers, frame);
-    else if (what.kind === 'answer') this.#answer(what.id, answers, frame);
-    else if (what.seq === 0) this.#unnumbered(answers);
-    else this.#numbered(what.seq, answers);
-    const isRefused = before !== answers[0] && before?.type !== 'flow';
-    if (frame.isGood && isRefused) throw new Error(`a good frame got ${JSON.stringify(before)}`);
-  }
-
-  #expect(type: string, answers: Answer[], frame: FuzzFrame): Answer {
-    const answer = answers.shift();
-    if (answer?.type !== type) {
-      throw new Error(`${type} was due, not ${JSON.stringify(answer)}, to ${frame.data.toString().slice(0, 400)}`);
+  /** The worlds that one may become when this frame got this answer, or none; an empty list: it may not be. */
+  #after(world: World, what: Kind, isGood: boolean, answer: Answer | undefined): World[] {
+    const plus = (fates: Partial<Fates>, more: Partial<World> = {}): World => ({
+      ...world,
+      ...more,
+      fates: addFates(world.fates, { ...noFates(), frames: 1, ...fates }),
+    });
+    const taken = { at: world.at + 1 };
+    const isError = answer?.type === 'error';
+    const error = isError ? [plus({ errors: 1 }, taken)] : [];
+    const isFlow = answer?.type === 'flow' && answer.from === undefined;
+    if (what.kind === 'ends') return [];
+    if (what.kind === 'wrong' || (what.kind === 'hello' && world.begun)) return error;
+    if (what.kind === 'hello') {
+      if (answer?.type !== 'welcome') return [];
+      const accepted = Number(answer.resume);
+      this.acked = Math.max(this.acked, accepted);
+      return [plus({}, { ...taken, begun: true, accepted })];
     }
-    if (type === 'error') this.fates.errors++;
-    return answer;
-  }
-
-  #hello(answers: Answer[], frame: FuzzFrame): void {
-    if (this.#begun) return void this.#expect('error', answers, frame);
-    const { resume } = this.#expect('welcome', answers, frame);
-    this.#begun = true;
-    this.accepted = Number(resume);
-  }
-
-  /** Of a command that the hub has sent it may be right; of any other it is an error. Too many are put off. */
-  #answer(id: string, answers: Answer[], frame: FuzzFrame): void {
-    const isFlow = answers[0]?.type === 'flow' && answers[0].from === undefined;
-    if (isFlow) answers.shift();
-    else if (!this.commands.has(id)) this.#expect('error', answers, frame);
-    else if (answers[0]?.type === 'error' && answers[0].id === id) answers.shift();
-  }
-
-  #unnumbered(answers: Answer[]): void {
-    this.#begun = true;
-    const [next] = answers;
-    if (next?.type === 'reject' && next.seq === undefined) answers.shift();
-    else if (next?.type === 'flow' && next.from === undefined) answers.shift();
-  }
-
-  #numbered(seq: number, answers: Answer[]): void {
-    this.#begun = true;
-    this.fates.numbered++;
-    const [next] = answers;
-    if (seq <= this.accepted) {
-      this.fates.again++;
-    } else if (this.waitingFor !== undefined && seq !== this.waitingFor) {
-      // The flow before stands for it as well; a device that goes on for long is told once more.
-      this.fates.flow++;
-      if (next?.type === 'flow' && next.from === this.waitingFor) answers.shift();
-    } else if (next?.type === 'flow' && next.from === seq) {
-      answers.shift();
-      this.fates.flow++;
-      this.waitingFor = seq;
-    } else {
-      if (next?.type === 'reject' && next.seq === seq) {
-        answers.shift();
-        this.fates.rejected++;
-      } else this.fates.acked++;
-      this.accepted = seq;
-      this.waitingFor = undefined;
+    if (what.kind === 'answer') {
+      if (isFlow) return [plus({}, taken)];
+      return !this.commands.has(what.id) ? error : isError && answer.id === what.id ? error : [plus({})];
     }
+    if (what.seq > 0) return numbered(world, what.seq, isGood, answer, plus);
+    const isReject = answer?.type === 'reject' && answer.seq === undefined;
+    return [plus({}, { ...(isFlow || isReject ? taken : {}), begun: true })];
   }
+}
+
+/** What a numbered frame may have brought about. */
+function numbered(
+  world: World,
+  seq: number,
+  isGood: boolean,
+  answer: Answer | undefined,
+  plus: (fates: Partial<Fates>, more?: Partial<World>) => World,
+): World[] {
+  const taken = { at: world.at + 1, begun: true };
+  const isFlowFrom = (from: number) => answer?.type === 'flow' && answer.from === from;
+  if (seq <= world.accepted) return [plus({ numbered: 1, again: 1 })];
+  if (world.waitingFor !== undefined && seq !== world.waitingFor) {
+    // The flow before stands for it as well; a device that goes on for long is told once more.
+    const fate = { numbered: 1, flow: 1 };
+    return isFlowFrom(world.waitingFor) ? [plus(fate), plus(fate, taken)] : [plus(fate)];
+  }
+  if (isFlowFrom(seq)) return [plus({ numbered: 1, flow: 1 }, { ...taken, waitingFor: seq })];
+  const now = { accepted: seq, waitingFor: undefined, begun: true };
+  if (answer?.type === 'reject' && answer.seq === seq)
+    return isGood ? [] : [plus({ numbered: 1, rejected: 1 }, { ...now, at: world.at + 1 })];
+  return [plus({ numbered: 1, acked: 1 }, now)];
+}
+
+const keyOf = ({ at, accepted, waitingFor }: World) => `${at} ${accepted} ${waitingFor}`;
+
+function complaintAbout({ data }: FuzzFrame, worlds: readonly World[], answers: readonly Answer[]): string {
+  const answer = JSON.stringify(answers[worlds[0]!.at]);
+  return `${answer} is no answer to ${data.toString().slice(0, 400)}`;
 }
 
 function kindOf({ data, isBinary }: FuzzFrame): Kind {
@@ -151,7 +191,9 @@ function kindOf({ data, isBinary }: FuzzFrame): Kind {
 function objectIn(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }
