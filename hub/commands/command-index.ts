@@ -12,7 +12,7 @@ export interface CommandQuery {
 
 type Place = Pick<Command, 'createdAt' | 'id'>;
 
-/** Commands in the order of creation; the id decides between those of one millisecond. */
+/** Commands in the order of creation; the id decides between those of one millisecond, which are of several devices. */
 class Ordered {
   readonly items: Command[] = [];
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
 import type { Backplane, Table } from '../../hub/backplane/backplane.ts';
@@ -133,6 +134,31 @@ describe('sending', () => {
   it('rejects with Unavailable when the table does not take it', async () => {
     vi.spyOn(table, 'set').mockRejectedValue(new Unavailable('full'));
     await expect(send()).rejects.toBeInstanceOf(Unavailable);
+  });
+});
+
+describe('many of one millisecond', () => {
+  const ids = Array.from({ length: 20 }, () => randomBytes(8).toString('hex'));
+
+  it('are delivered in the order in which they were asked for, whatever their ids', async () => {
+    await Promise.all(ids.map((id) => send({ id })));
+    expect((await connect()).ids).toEqual(ids);
+  });
+
+  it('keep that order when the hub was started again meanwhile, and live as long as they were given', async () => {
+    await Promise.all(ids.slice(0, 10).map((id) => send({ id })));
+    commands.close();
+    open();
+    await Promise.all(ids.slice(10).map((id) => send({ id })));
+    expect(ids.map((id) => commands.get(id)?.expiresAt)).toEqual(ids.map(() => T0 + 60 * MINUTE));
+    commands.close();
+    open();
+    expect((await connect()).ids).toEqual(ids);
+  });
+
+  it('to one device do not put those to another in the future', async () => {
+    await Promise.all(ids.map((id) => send({ id })));
+    expect(await send({ device: 'd2' })).toMatchObject({ createdAt: T0 });
   });
 });
 
@@ -482,6 +508,7 @@ describe('time', () => {
   it('forgets the oldest that ended: too many of a device, too many of the hub, too old', async () => {
     open({ keepPerDevice: 3, keepTotal: 5, keepMs: 10 * MINUTE });
     const make = async (device: string) => {
+      now += 1;
       const { id } = await send({ device });
       await commands.cancel(id, 'operator:a');
       await turn();
