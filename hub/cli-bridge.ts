@@ -29,6 +29,7 @@ export function bridgeSheet(
   for (const { name, state, lastError } of brokers) {
     if (state !== 'connected' && lastError !== undefined) parts.push(`${color.red(name)}: ${cell(lastError)}`);
   }
+  for (const broker of brokers) parts.push(...countsOf(broker, color));
   if (rules.length > 0) parts.push(ruleTable(rules, color));
   parts.push(commandTable(commands, color));
   if (embedded) parts.push(embeddedLine(embedded, color));
@@ -49,6 +50,15 @@ function brokerTable(brokers: readonly BrokerStatus[], now: number, color: Color
   ]);
   const head = ['BROKER', 'STATE', 'SINCE', 'MQTT', 'WINDOW', 'LAG', 'PUBLISHED', 'RECEIVED', 'REFUSED'];
   return table(head, rows, color);
+}
+
+/** What only some brokers count. */
+function countsOf({ name, announced, refusedCommands = 0 }: BrokerStatus, color: Colors): string[] {
+  const told =
+    announced === undefined ? [] : [`${color.bold(name)}  told Home Assistant of devices ${announced} times`];
+  return refusedCommands > 0
+    ? [...told, `${color.bold(name)}  refused ${refusedCommands} commands of Sparkplug`]
+    : told;
 }
 
 function embeddedLine(embedded: NonNullable<BridgeStatus['embedded']>, color: Colors): string {

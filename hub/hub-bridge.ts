@@ -12,7 +12,7 @@ import { ensureHubId } from './bridge/hub-id.file.ts';
 import { createOutbound } from './bridge/outbound.ts';
 import { openPayload, type PayloadOf } from './bridge/payload.ts';
 import type { Rule } from './bridge/rules.ts';
-import { type BridgeStatus, brokerStatuses } from './bridge/status.ts';
+import { type BridgeStatus, brokerStatuses, type LaneStatus } from './bridge/status.ts';
 import { compileTopics, type Topics } from './bridge/topics.ts';
 import type { Config } from './config.ts';
 import type { HubStart } from './hub.ts';
@@ -89,10 +89,7 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
     sinks: lanes.flatMap(({ sinks }) => sinks),
     status: (sinks) => ({
       hub: hubId,
-      brokers: brokerStatuses(
-        linksOf(lanes).map((link) => link.status()),
-        sinks,
-      ),
+      brokers: brokerStatuses(lanes.flatMap(statusOfLane), sinks),
       rules: lanes.flatMap(({ inbound }) => inbound.rules()),
       commands: lanes.map(({ inbound }) => inbound.commands()),
       ...(own && { embedded: own.status() }),
@@ -120,12 +117,10 @@ function openLane(shared: Shared, broker: Broker): Lane {
     devices: () => allDevices(records),
     stateOf: (device) => records.devices.get(device) && (records.presence.of(device)?.state ?? 'offline'),
   });
-  const integrations = broker.telemetry
-    ? shared.integrate({
-        ...{ link, clearings, commands: broker.commands },
-        connect: (more) => createLink({ ...secondOptionsOf(shared, broker), ...more }, start.log),
-      })
-    : {};
+  const integrations = shared.integrate({
+    ...{ link, clearings, telemetry: broker.telemetry, commands: broker.commands },
+    connect: (more) => createLink({ ...secondOptionsOf(shared, broker), ...more }, start.log),
+  });
   const outbound = broker.telemetry ? [createOutbound(link, { topics, hubId, payloadOf })] : [];
   const inbound = openInbound(start, shared.storage, records, link, { ...shared, ...broker });
   const { edge } = integrations;
@@ -135,6 +130,11 @@ function openLane(shared: Shared, broker: Broker): Lane {
 /** Those of Sparkplug come by a connection of their own, for each connection has one last will. */
 const linksOf = (lanes: readonly Lane[]): NewLink[] =>
   lanes.flatMap(({ link, integrations: { edge } }) => (edge ? [link, edge.link] : [link]));
+
+function statusOfLane({ link, integrations: { announcer, edge } }: Lane): LaneStatus[] {
+  const status = { ...link.status(), ...(announcer && { announced: announcer.announced }) };
+  return edge ? [status, { ...edge.link.status(), refusedCommands: edge.refused }] : [status];
+}
 
 /** Of MQTT 3.1.1 only: the other version says in each message where it was. */
 function rememberEchoes({ storage, echoes }: Shared, lanes: readonly Lane[]): void {

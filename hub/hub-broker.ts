@@ -4,6 +4,7 @@ import { createDamper } from './audit/damper.ts';
 import { type BrokerRefusal, createEmbeddedBroker } from './bridge/broker.aedes.ts';
 import type { BrokerLink } from './bridge/broker.ts';
 import { type Guest, topicsOf } from './bridge/broker-access.ts';
+import { addressOf } from './bridge/brokers.ts';
 import type { OwnBrokerStatus } from './bridge/status.ts';
 import type { Topics } from './bridge/topics.ts';
 import type { Config } from './config.ts';
@@ -73,10 +74,6 @@ export async function openOwnBroker(
 }
 
 type Address = Config['mqtt']['listener'];
-
-function addressOf({ host, port, certFile }: Pick<Address, 'host' | 'port' | 'certFile'>): string {
-  return `${certFile ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
-}
 
 async function listen(
   { log, stack }: HubStart,

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { type ApiOptions, createApi } from './api/server.http.ts';
 import { createDamper } from './audit/damper.ts';
+import { contractOf } from './bridge/brokers.ts';
 import type { Config } from './config.ts';
 import { type Admission, createAdmission, DEVICE_PATH } from './gateway/admission.ts';
 import { selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
@@ -81,6 +82,7 @@ export async function openApi(
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,
     version,
+    mqtt: contractOf(config.mqtt),
   };
   const http = await listening('api.port', config.api.port, () => createApi(deps, apiOptions(config, certificate)));
   stack.push('operator API', () => http.close());

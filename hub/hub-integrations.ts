@@ -1,4 +1,5 @@
 /** Builds what others see of the hub over a broker: Home Assistant its devices, hosts of Sparkplug B an edge node. */
+import { settleAnnounced } from './bridge/announced-mark.ts';
 import { type Announcer, createAnnouncer } from './bridge/announcer.ts';
 import type { BrokerLink, LinkOptions, NewLink } from './bridge/broker.ts';
 import type { Clearings } from './bridge/clearings.ts';
@@ -29,7 +30,8 @@ export interface Integrations {
 export type OpenIntegrations = (on: {
   link: BrokerLink;
   clearings: Clearings;
-  /** Whether the hub takes commands there. */
+  /** Whether the hub publishes there of its devices, and whether it takes commands there. */
+  telemetry: boolean;
   commands: boolean;
   /** A second connection, like that of `link`. */
   connect(options: Pick<LinkOptions, 'name' | 'will' | 'isClean'>): NewLink;
@@ -38,11 +40,26 @@ export type OpenIntegrations = (on: {
 /** A function that opens on one broker what the configuration wants. */
 export function openIntegrations(deps: IntegrationDeps): OpenIntegrations {
   const { homeAssistant, sparkplug } = deps.start.config.mqtt;
-  if (!homeAssistant.enabled && !sparkplug.enabled) return () => ({});
-  const repertoire = openRepertoire(deps);
-  return (on) => ({
-    ...(homeAssistant.enabled && { announcer: openAnnouncer(deps, repertoire, on) }),
-    ...(sparkplug.enabled && { edge: openEdgeNode(deps, repertoire, on) }),
+  const repertoire = homeAssistant.enabled || sparkplug.enabled ? openRepertoire(deps) : undefined;
+  return (on) => {
+    const isAnnounced = homeAssistant.enabled && on.telemetry;
+    settle(deps, on, isAnnounced ? homeAssistant.prefix : undefined);
+    if (!repertoire || !on.telemetry) return {};
+    return {
+      ...(isAnnounced && { announcer: openAnnouncer(deps, repertoire, on) }),
+      ...(sparkplug.enabled && { edge: openEdgeNode(deps, repertoire, on) }),
+    };
+  };
+}
+
+function settle(
+  { start, records }: IntegrationDeps,
+  { link, clearings }: Parameters<OpenIntegrations>[0],
+  prefix: string | undefined,
+): void {
+  settleAnnounced(link.name, prefix, {
+    ...{ clearings, devices: records.devices, table: records.backplane.table<string>('mqtt-announced') },
+    onError: (error) => start.log.error({ broker: link.name, err: error }, 'the MQTT bridge failed'),
   });
 }
 

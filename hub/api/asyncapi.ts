@@ -1,8 +1,11 @@
-/** Describes the device socket as an AsyncAPI 3 document, made of the protocol's and the catalog's own schemas. */
+/** Describes the device socket and MQTT as an AsyncAPI 3 document, made of the protocol's and the catalog's own schemas. */
 import type { Catalog, CommandType, FrameSchema, ProtocolSchema, Stream } from '../../schemas/index.ts';
 import { readingSchemaOf } from '../../schemas/stream.ts';
+import type { MqttContract } from '../bridge/brokers.ts';
 import { DEVICE_PATH, SUBPROTOCOL } from '../gateway/admission.ts';
 import { REFUSALS } from '../kit/errors.ts';
+import { mqttPartsOf } from './asyncapi-mqtt.ts';
+import { EXAMPLE_ID, EXAMPLE_TS, type Message, type Messages, messageRefs, refTo } from './asyncapi-parts.ts';
 import { exampleOf } from './example.ts';
 import type { Schema } from './route.ts';
 
@@ -10,17 +13,8 @@ export interface AsyncApiSources {
   version: string;
   catalog: Catalog;
   protocol: { uplink: ProtocolSchema; downlink: ProtocolSchema };
+  mqtt: MqttContract;
 }
-
-interface Message {
-  name: string;
-  title: string;
-  summary: string;
-  payload: Schema;
-  examples: { payload: unknown }[];
-}
-
-type Messages = Record<string, Message>;
 
 /** What devices do and what the hub does, as seen by the hub: which frames it receives, and which are the answers. */
 const OPERATIONS = {
@@ -42,29 +36,29 @@ const OPERATIONS = {
   complain: { action: 'send', frames: ['error'], replies: [], summary: 'The hub cannot make sense of a frame.' },
 } as const;
 
-const EXAMPLE_TS = 1_760_000_000_000;
-const EXAMPLE_ID = '0mgj6k3cw00019f2c4b7a10de';
 const TTL_MS = 3_600_000;
 
 /** The document, ready to be sent as JSON. Pure; fit to be made once. */
-export function asyncapiOf({ version, catalog, protocol }: AsyncApiSources): Record<string, unknown> {
+export function asyncapiOf({ version, catalog, protocol, mqtt }: AsyncApiSources): Record<string, unknown> {
   const streams = [...catalog.streams.values()];
   const commands = [...catalog.commands.values()];
   const frames = Object.entries({ ...protocol.uplink.$defs, ...protocol.downlink.$defs });
   const messages: Messages = Object.fromEntries(
     frames.flatMap(([key, frame]) => messagesOf(key, frame, streams, commands)).map((each) => [each.name, each]),
   );
+  const overMqtt = mqttPartsOf(catalog, mqtt);
   return {
     asyncapi: '3.0.0',
-    info: { title: 'Telemetry Hub device socket', version, description: DESCRIPTION },
+    info: { title: 'Telemetry Hub', version, description: DESCRIPTION },
     defaultContentType: 'application/json',
-    servers: { hub: SERVER },
-    channels: { device: channelOf(messages) },
-    operations: operationsOf(messages),
+    servers: { hub: SERVER, ...overMqtt.servers },
+    channels: { device: channelOf(messages), ...overMqtt.channels },
+    operations: { ...operationsOf(messages), ...overMqtt.operations },
     components: {
-      securitySchemes: { device: { type: 'http', scheme: 'bearer', description: 'The device token, thd_….' } },
-      messages,
+      securitySchemes: { device: DEVICE_TOKEN, ...overMqtt.securitySchemes },
+      messages: { ...messages, ...overMqtt.messages },
       schemas: {
+        ...overMqtt.schemas,
         ...Object.fromEntries(frames.map(([key, { examples: _, ...schema }]) => [key, schema])),
         ...Object.fromEntries(streams.map(({ name, schema }) => [`reading.${name}`, readingSchemaOf(schema)])),
         ...Object.fromEntries(commands.flatMap(({ name, schema }) => schemasOfCommand(name, schema))),
@@ -78,7 +72,10 @@ export function asyncapiOf({ version, catalog, protocol }: AsyncApiSources): Rec
 const DESCRIPTION =
   `One WebSocket for each device at ${DEVICE_PATH}, subprotocol ${SUBPROTOCOL}, text frames of one JSON object each. ` +
   'Unknown fields are ignored by both sides. Why a connection was closed is said by its code (`x-close-codes`): after ' +
-  '1001 and 4000 to 4499 come back with a back-off, after 4500 to 4999 stay away until something changes.';
+  '1001 and 4000 to 4499 come back with a back-off, after 4500 to 4999 stay away until something changes. Over MQTT the ' +
+  'hub publishes readings, presence and the ends of commands, and takes commands; each message with QoS 1.';
+
+const DEVICE_TOKEN = { type: 'http', scheme: 'bearer', description: 'The device token, thd_….' };
 
 const SERVER = {
   host: '{host}',
@@ -102,9 +99,7 @@ function channelOf(messages: Messages) {
     address: DEVICE_PATH,
     title: 'The device socket',
     servers: [{ $ref: '#/servers/hub' }],
-    messages: Object.fromEntries(
-      Object.keys(messages).map((name) => [name, { $ref: `#/components/messages/${name}` }]),
-    ),
+    messages: messageRefs(messages),
     bindings: { ws: { method: 'GET', headers: { type: 'object', properties: headers }, bindingVersion: '0.1.0' } },
   };
 }
@@ -176,5 +171,3 @@ function closeCodes() {
   }
   return Object.fromEntries([...codes].sort(([a], [b]) => a - b));
 }
-
-const refTo = (name: string) => ({ $ref: `#/components/schemas/${name}` });

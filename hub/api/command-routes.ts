@@ -38,7 +38,8 @@ const LISTED: Record<string, Schema> = {
   ...paging(),
 };
 
-const COMMAND: Schema = object(
+/** A command as it is shown. */
+export const COMMAND: Schema = object(
   {
     id: { type: 'string', pattern: COMMAND_ID.source, examples: ['0mgj6k3cw00019f2c4b7a10de'] },
     device: { type: 'string', examples: ['meter-7'] },

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { Device, Devices } from '../devices/devices.ts';
 import { Unavailable } from '../kit/errors.ts';
+import { discoveryTopic } from './announced-mark.ts';
 import { type BrokerLink, RefusedByBroker } from './broker.ts';
 import type { Clearings } from './clearings.ts';
-import { type Discovery, objectIdOf } from './home-assistant.ts';
+import type { Discovery } from './home-assistant.ts';
 import type { Repertoire } from './repertoire.ts';
 
 export interface AnnouncerDeps {
@@ -51,7 +52,7 @@ export function createAnnouncer(deps: AnnouncerDeps, options: AnnouncerOptions):
   let isBusy = false;
   let isClosed = false;
 
-  const topicOf = (device: string) => `${prefix}/device/${objectIdOf(device)}/config`;
+  const topicOf = (device: string) => discoveryTopic(prefix, device);
 
   /** In so many milliseconds, or sooner when it was to be sooner. */
   function soon(delayMs: number): void {

@@ -4,8 +4,9 @@ import { connect, type IClientOptions, type IConnackPacket, type IPublishPacket,
 import { Unavailable, UserError } from '../kit/errors.ts';
 import { type LinkOptions, type Message, type NewLink, RefusedByBroker } from './broker.ts';
 import type { Connection, ConnectionEvents, DialOptions, Ending } from './connection.ts';
-import { INBOX_MESSAGES, Link, type LinkLog } from './link.ts';
+import { INBOX_MESSAGES, Link } from './link.ts';
 import { type EndingError, endingOf, isRefusedMessage, REASONS } from './mqtt-reasons.ts';
+import type { LinkLog } from './outage-notice.ts';
 
 const KEEPALIVE_SECONDS = 30;
 /** How long the broker keeps subscriptions and messages while the hub is away. */

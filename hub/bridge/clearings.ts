@@ -1,4 +1,4 @@
-/** Retained messages that must go because their device did: remembered until the broker has taken that they are gone. */
+/** Retained messages that must go, because their device did or nobody keeps them true: remembered until the broker has taken that they are gone. */
 import type { Table } from '../backplane/backplane.ts';
 import { Unavailable } from '../kit/errors.ts';
 import { type BrokerLink, RefusedByBroker } from './broker.ts';

@@ -158,12 +158,13 @@ export function createCommandResults(deps: CommandResultsDeps): CommandResults {
     await allOf(messages.map(publishOne));
   }
 
+  /** What the broker forbids is left out: sent again, it would be forbidden again and hold up the rest. */
   async function publishOne(message: Message): Promise<void> {
     try {
       await link.publish(message);
       counts.published += 1;
     } catch (error) {
-      if (error instanceof Unavailable) throw error;
+      if (error instanceof Unavailable && !(error.stalled && link.isConnected)) throw error;
       counts.dropped += 1;
       log.warn({ broker: link.name, topic: message.topic.slice(0, 200), err: error }, 'the broker refused a result');
     }

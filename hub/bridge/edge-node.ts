@@ -9,7 +9,7 @@ import type { Frame } from '../telemetry/reading.ts';
 import type { Sink } from '../telemetry/store.ts';
 import { LOOK_AGAIN_MS, type Message, type NewLink } from './broker.ts';
 import { createEdgeCommands, echoOf } from './edge-commands.ts';
-import { Newest } from './edge-history.ts';
+import { publishFrames } from './edge-data.ts';
 import { createEdgeRoster, type EdgeRoster, type RosterDeps } from './edge-roster.ts';
 import { type Beat, EdgeSession } from './edge-session.ts';
 import {
@@ -17,11 +17,11 @@ import {
   type EdgeNodeName,
   nodeMetrics,
   REBIRTH,
-  readingMetrics,
   SEQUENCES,
   type SparkplugCodec,
   sparkplugTopic,
 } from './sparkplug.ts';
+import { Turns } from './turns.ts';
 
 export interface EdgeNodeDeps extends RosterDeps {
   /** Makes the link to the broker, which no one else uses: its will is the node's death. */
@@ -50,8 +50,6 @@ export interface EdgeNode extends Sink {
   readonly refused: number;
 }
 
-/** A frame may hold a thousand. */
-const READINGS_PER_MESSAGE = 100;
 /** Values of commands that wait to be published. Policy: the oldest are left out. */
 const MAX_ECHOES = 1_000;
 /** A host that asks for births again and again gets them so often at most. */
@@ -74,7 +72,7 @@ class Node implements EdgeNode {
   #bdSeq: number;
   #session: EdgeSession | undefined;
   /** Whose turn it is to publish: the sequence must go out as it is counted. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   /** Devices whose presence changed since it was last told; at most every device. */
   readonly #changed = new Set<string>();
   readonly #echoes: Beat[] = [];
@@ -97,8 +95,8 @@ class Node implements EdgeNode {
     const session = this.#session;
     if (!session || !this.link.isConnected)
       throw new Unavailable(`${this.#options.broker}: not connected`, { retryAfterMs: LOOK_AGAIN_MS });
-    await this.#take(async () => {
-      await this.#publishData(session, frames);
+    await this.#turns.take(async () => {
+      await publishFrames(session, frames, { ...this.#deps, roster: this.#roster });
       const { broker, markTopic } = this.#options;
       await session.mark(markTopic, `${this.#bdSeq} ${broker}`);
     });
@@ -176,7 +174,7 @@ class Node implements EdgeNode {
     const session = new EdgeSession(this.link, this.#deps.codec, this.#options, (topic, message) =>
       this.#deps.log.warn({ topic, error: message }, 'the broker refused a Sparkplug message'),
     );
-    await this.#take(() => {
+    await this.#turns.take(() => {
       // Not before: whoever waited for a turn would speak in it before its birth.
       this.#session = session;
       return this.#bear(session);
@@ -197,29 +195,8 @@ class Node implements EdgeNode {
     this.#rebirth = setTimeout(() => {
       this.#rebirth = undefined;
       const session = this.#session;
-      if (session) this.#take(() => this.#bear(session)).catch((error) => this.#failed(error));
+      if (session) this.#turns.take(() => this.#bear(session)).catch((error) => this.#failed(error));
     }, delayMs);
-  }
-
-  async #publishData(session: EdgeSession, frames: readonly Frame[]): Promise<void> {
-    const newest = new Newest(frames, this.#deps.live, Date.now());
-    const absent = new Set<string>();
-    for (const frame of frames) {
-      const { device, stream, readings } = frame;
-      const { fields } = this.#deps.catalog.streams.get(stream) ?? {};
-      if (!fields || readings.length === 0 || !this.#deps.devices.get(device)) continue;
-      if (!session.hasBorn(device, stream)) await this.#roster.bear(session, device, stream);
-      for (let from = 0; from < readings.length; from += READINGS_PER_MESSAGE) {
-        const some = readings.slice(from, from + READINGS_PER_MESSAGE);
-        const metrics = some.flatMap((reading) =>
-          readingMetrics(stream, fields, reading, newest.isHistory(frame, reading)),
-        );
-        await session.data(device, metrics);
-      }
-      if (!this.#roster.isThere(device)) absent.add(device);
-    }
-    // Who was away was born to tell what had waited, and is away again.
-    for (const device of absent) if (!this.#roster.isThere(device)) await session.bury(device);
   }
 
   #tell(device: string): void {
@@ -238,13 +215,15 @@ class Node implements EdgeNode {
   #tellAll(): void {
     if (this.#isTelling || !this.#session) return;
     this.#isTelling = true;
-    this.#take(() => this.#tellNow()).then(
-      () => (this.#isTelling = false),
-      (error) => {
-        this.#isTelling = false;
-        this.#failed(error);
-      },
-    );
+    this.#turns
+      .take(() => this.#tellNow())
+      .then(
+        () => (this.#isTelling = false),
+        (error) => {
+          this.#isTelling = false;
+          this.#failed(error);
+        },
+      );
   }
 
   async #tellNow(): Promise<void> {
@@ -264,11 +243,5 @@ class Node implements EdgeNode {
   /** After an outage everything is born again, so nothing of it needs to be kept. */
   #failed(error: unknown): void {
     if (!(error instanceof Unavailable)) throw error;
-  }
-
-  #take<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work, work);
-    this.#turn = mine.catch(() => {});
-    return mine;
   }
 }

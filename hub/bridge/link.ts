@@ -5,11 +5,10 @@ import type { Incoming, LinkOptions, LinkState, LinkStatus, Message, NewLink } f
 import { RefusedByBroker } from './broker.ts';
 import type { Arrival, Connection, Dial, Ending, Welcome } from './connection.ts';
 import { Inbox } from './inbox.ts';
+import { type LinkLog, OutageNotice } from './outage-notice.ts';
 import { Retry } from './retry.ts';
 import { SendWindow } from './send-window.ts';
 import { faultOfMessage, fitsFilter } from './topic-name.ts';
-
-export type LinkLog = Record<'error' | 'warn' | 'info', (fields: object, message: string) => void>;
 
 type Handler = (message: Incoming) => Promise<void>;
 
@@ -41,6 +40,7 @@ export class Link implements NewLink {
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #births: (() => Promise<void>)[] = [];
   readonly #retry: Retry;
+  readonly #notice: OutageNotice;
   #connection: Connection | undefined;
   #live: Live | undefined;
   #state: LinkState = 'connecting';
@@ -48,8 +48,6 @@ export class Link implements NewLink {
   #published = 0;
   #received = 0;
   #lastError: string | undefined;
-  /** Whether somebody was told of the outage that is not over. */
-  #isTold = false;
   #isOpen = false;
   #timer: NodeJS.Timeout | undefined;
   #watch: NodeJS.Timeout | undefined;
@@ -60,6 +58,7 @@ export class Link implements NewLink {
     this.#log = log;
     this.#dial = dial;
     this.#retry = new Retry(options.version);
+    this.#notice = new OutageNotice(options.name, log);
   }
 
   get name(): string {
@@ -168,9 +167,8 @@ export class Link implements NewLink {
     }
     if (this.#live !== live) return;
     this.#lastError = undefined;
-    this.#isTold = false;
     this.#become('connected');
-    this.#log.info({ broker: this.name, version: this.#retry.version }, 'connected to an MQTT broker');
+    this.#notice.over(this.#retry.version);
   }
 
   #enliven({ receiveMaximum = Number.POSITIVE_INFINITY, maximumPacketBytes }: Welcome): Live {
@@ -220,18 +218,10 @@ export class Link implements NewLink {
     this.#lastError = ending.message;
     live?.window.close(this.#unavailable(ending.message));
     if (this.#state === 'closed') return;
-    this.#tell(ending);
+    this.#notice.of(ending);
     this.#become(ending.kind === 'refused' ? 'refused' : 'connecting');
     const heldMs = live ? performance.now() - live.acceptedAt : 0;
     this.#timer = setTimeout(() => this.#connect(), this.#retry.after(ending, heldMs));
-  }
-
-  #tell({ kind, message }: Ending): void {
-    if (this.#isTold || kind === 'version') return;
-    this.#isTold = true;
-    const fields = { broker: this.name, error: message };
-    if (kind === 'refused') this.#log.error(fields, 'an MQTT broker refuses the hub until somebody acts');
-    else this.#log.warn(fields, 'an MQTT broker is not available; what is for it waits in the journal');
   }
 
   /** A broker that does not answer in time gets a new connection: what it still answers to this one counts for nothing. */

@@ -6,6 +6,16 @@ import type { Reading } from '../telemetry/reading.ts';
 /** The text of one reading. */
 export type PayloadOf = (device: string, stream: string, reading: Reading) => string;
 
+type Schema = Record<string, unknown>;
+
+/** Schemas of the parts of a payload. */
+export interface PayloadParts {
+  stream: string;
+  reading: Schema;
+  /** Undefined for a field that the stream has not. */
+  fieldOf(name: string): Schema | undefined;
+}
+
 type Part = (device: string, stream: string, reading: Reading) => unknown;
 
 const PARTS: Record<string, Part> = {
@@ -14,6 +24,12 @@ const PARTS: Record<string, Part> = {
   stream: (_device, stream) => stream,
   ts: (_device, _stream, { ts }) => ts,
   iso: (_device, _stream, { ts }) => new Date(ts).toISOString(),
+};
+/** JSON Schemas of the parts that are the same for every stream. */
+const PART_SCHEMAS: Record<string, Schema> = {
+  device: { type: 'string' },
+  ts: { type: 'number', description: 'Unix milliseconds.' },
+  iso: { type: 'string', format: 'date-time' },
 };
 /** A name alone in braces; JSON has none. */
 const NAME = /\{([A-Za-z_][\w.-]*)\}/g;
@@ -51,4 +67,42 @@ export function compilePayload(template: string): PayloadOf {
 function partOf(name: string): Part {
   const field = FIELD.exec(name)?.[1];
   return field ? (_device, _stream, reading) => (Object.hasOwn(reading, field) ? reading[field] : null) : PARTS[name]!;
+}
+
+/** The JSON Schema of what a template makes; undefined when that is no JSON. The template must have no fault. */
+export function schemaOfPayload(template: string, parts: PayloadParts): Schema | undefined {
+  if (template === '') return parts.reading;
+  const names: string[] = [];
+  const marked = template.replace(NAME, (_, name) => JSON.stringify(`${MARK}${names.push(name) - 1}`));
+  try {
+    return schemaOfValue(JSON.parse(marked), (at) => schemaOfPart(names[at]!, parts));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Stands for a part while the template is read as JSON; no text of a template begins with it. */
+const MARK = '\u0000';
+
+function schemaOfPart(name: string, { stream, reading, fieldOf }: PayloadParts): Schema {
+  if (name === 'reading') return reading;
+  if (name === 'stream') return { const: stream };
+  const field = FIELD.exec(name)?.[1];
+  if (field === undefined) return PART_SCHEMAS[name]!;
+  const schema = fieldOf(field);
+  return schema ? { anyOf: [schema, { type: 'null' }] } : { type: 'null' };
+}
+
+/** Closed: a template makes the same members each time. */
+function schemaOfValue(value: unknown, partAt: (at: number) => Schema): Schema {
+  if (typeof value === 'string' && value.startsWith(MARK)) return partAt(Number(value.slice(1)));
+  if (Array.isArray(value)) {
+    const items = value.map((item) => schemaOfValue(item, partAt));
+    return { type: 'array', items, additionalItems: false, minItems: items.length };
+  }
+  if (typeof value !== 'object' || value === null) return { const: value };
+  const properties = Object.entries(value).map(([key, each]) => [key, schemaOfValue(each, partAt)]);
+  const closed = { additionalProperties: false, required: Object.keys(value) };
+  return { type: 'object', properties: Object.fromEntries(properties), ...closed };
 }

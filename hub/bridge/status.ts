@@ -2,12 +2,20 @@
 import type { LinkStatus } from './broker.ts';
 import type { RuleStatus } from './inbound-telemetry.ts';
 
-export interface BrokerStatus extends LinkStatus {
+export interface BrokerStatus extends LaneStatus {
   /** Frames of the journal that it has not got, and how long the oldest of them has waited. */
   lagFrames: number;
   lagMs: number;
   /** Readings that it will never take. */
   refused: number;
+}
+
+/** A connection, and what only some count, since the hub started. */
+export interface LaneStatus extends LinkStatus {
+  /** What Home Assistant was told of devices. */
+  announced?: number;
+  /** Of Sparkplug: DCMD messages, and metrics in them. */
+  refusedCommands?: number;
 }
 
 export interface BridgeStatus {
@@ -52,7 +60,7 @@ interface SinkProgress {
 }
 
 /** The links, each with the progress of its sink; without one when it publishes no readings. */
-export function brokerStatuses(links: readonly LinkStatus[], sinks: readonly SinkProgress[]): BrokerStatus[] {
+export function brokerStatuses(links: readonly LaneStatus[], sinks: readonly SinkProgress[]): BrokerStatus[] {
   return links.map((link) => {
     const sink = sinks.find(({ name }) => name === sinkNameOf(link.name) || name === link.name);
     const { lagFrames = 0, lagMs = 0, refused = 0 } = sink ?? {};

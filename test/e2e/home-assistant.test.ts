@@ -28,13 +28,12 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function start(config?: string) {
+async function start(config?: string, options: Record<string, string> = {}) {
   const mosquitto = await startMosquitto(config === undefined ? {} : { config });
   cleanups.push(() => mosquitto.remove());
-  const hub = await startTestHub({
-    HUB_MQTT__BROKERS: JSON.stringify([{ url: mosquitto.url }]),
-    HUB_MQTT__HOME_ASSISTANT__ENABLED: 'true',
-  });
+  options.HUB_MQTT__BROKERS = JSON.stringify([{ url: mosquitto.url }]);
+  options.HUB_MQTT__HOME_ASSISTANT__ENABLED = 'true';
+  const hub = await startTestHub(options);
   cleanups.push(() => hub.dispose());
   return { mosquitto, hub };
 }
@@ -144,6 +143,33 @@ describe('Home Assistant', () => {
     await mosquitto.start();
     const after = await mosquitto.listen('homeassistant/#');
     await after.until(({ topic, payload }) => topic === CONFIG && payload === '', 40_000);
+  });
+
+  it('forgets every device when it is switched off or gets another prefix, and finds them again', async () => {
+    const options: Record<string, string> = {};
+    const { mosquitto, hub } = await start(undefined, options);
+    await send(await connect(hub), 1, { temperature: 21.5 });
+    await announcement(mosquitto, 'telemetry_environment_temperature');
+    const { brokers } = await hub.call<{ brokers: { announced: number }[] }>('GET', '/v1/bridge');
+    expect(brokers[0]!.announced).toBeGreaterThan(0);
+    const listener = await mosquitto.listen('+/device/meter-7/config');
+    const last = async (topic: string, isThere: boolean) => {
+      const latest = () => listener.heard.findLast((message) => message.topic === topic)?.payload !== '';
+      await expect.poll(latest, { timeout: 30_000 }).toBe(isThere);
+    };
+    await listener.until(({ topic }) => topic === CONFIG);
+    const restart = async (change: Record<string, string>) => {
+      await hub.stop();
+      Object.assign(options, change);
+      await hub.start();
+    };
+    await restart({ HUB_MQTT__HOME_ASSISTANT__ENABLED: 'false' });
+    await last(CONFIG, false);
+    await restart({ HUB_MQTT__HOME_ASSISTANT__ENABLED: 'true' });
+    await last(CONFIG, true);
+    await restart({ HUB_MQTT__HOME_ASSISTANT__PREFIX: 'ha' });
+    await last(CONFIG, false);
+    await listener.until(({ topic, payload }) => topic === 'ha/device/meter-7/config' && payload !== '');
   });
 });
 

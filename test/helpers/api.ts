@@ -23,6 +23,7 @@ import { createLive } from '../../hub/telemetry/live.ts';
 import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
 import type { Query, Row } from '../../hub/telemetry/store.ts';
 import { loadCatalog } from '../../schemas/index.ts';
+import { mqttContract } from './mqtt-contract.ts';
 
 const JOURNAL: HubStatus['journal'] = {
   bytes: 2_048,
@@ -172,6 +173,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     commands,
     groups,
     schedules,
+    mqtt: mqttContract(),
     jobs: () => [],
     operators,
     pushToken: () => false,

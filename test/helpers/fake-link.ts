@@ -9,6 +9,8 @@ export class FakeLink implements BrokerLink {
   version: 5 | 4 = 5;
   /** Set while the broker does not answer. */
   held: Promise<void> | undefined;
+  /** Topics that the broker does not let the hub publish to. */
+  forbidden: RegExp | undefined;
   readonly #handlers = new Map<string, (message: Incoming) => Promise<void>>();
   readonly #births: (() => Promise<void>)[] = [];
 
@@ -20,6 +22,7 @@ export class FakeLink implements BrokerLink {
     if (!this.isConnected) throw new Unavailable('offline');
     await this.held;
     if (!this.isConnected) throw new Unavailable('offline');
+    if (this.forbidden?.test(message.topic)) throw new Unavailable('Not authorized', { stalled: true });
     this.published.push(message);
   }
 

@@ -38,4 +38,14 @@ describe('the status of the bridge', () => {
     expect(text).toMatch(/a:1883 +4 +2 +1 +1 +3 +5 +meter-7 dance: none\ufffd\[2J/);
     expect(text).toContain('b:1883: no�[2J entry');
   });
+
+  it('has what Home Assistant was told, and the commands of Sparkplug that were refused, where they are counted', () => {
+    const announcing = { ...link('a:1883', 'connected'), announced: 12 };
+    const edge = { ...link('sparkplug-a:1883', 'connected'), refusedCommands: 3 };
+    const brokers = brokerStatuses([announcing, edge], []);
+    expect(brokers).toMatchObject([{ announced: 12 }, { refusedCommands: 3 }]);
+    const text = bridgeSheet({ hub: '4f1c09ab', brokers, rules: [], commands: [] }, NOW, plain);
+    expect(text).toContain('a:1883  told Home Assistant of devices 12 times');
+    expect(text).toContain('sparkplug-a:1883  refused 3 commands of Sparkplug');
+  });
 });

@@ -10,10 +10,12 @@ import { exampleOf } from '../../hub/api/example.ts';
 import type { Route } from '../../hub/api/route.ts';
 import { REFUSALS } from '../../hub/kit/errors.ts';
 import { loadCatalog, loadUplinkChecks, protocolSchemas } from '../../schemas/index.ts';
+import { mqttContract } from '../helpers/mqtt-contract.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const catalog = loadCatalog(join(ROOT, 'test/fixtures/schemas'));
-const document = asyncapiOf({ version: '1.2.3', catalog, protocol: protocolSchemas });
+const mqtt = mqttContract();
+const document = asyncapiOf({ version: '1.2.3', catalog, protocol: protocolSchemas, mqtt });
 const frames = Object.entries({ ...protocolSchemas.uplink.$defs, ...protocolSchemas.downlink.$defs });
 
 interface Shown {
@@ -118,12 +120,12 @@ describe('the AsyncAPI document', () => {
       if (type === 'telemetry') return [...catalog.streams.keys()].map((name) => `telemetry.${name}`);
       return type === 'command' ? [...catalog.commands.keys()].map((name) => `command.${name}`) : [type];
     });
-    expect(Object.keys(shown.components.messages).sort()).toEqual(expected.sort());
+    const ofSocket = Object.keys(shown.components.messages).filter((name) => !name.startsWith('mqtt.'));
+    expect(ofSocket.sort()).toEqual(expected.sort());
     expect(Object.keys(shown.channels.device.messages).sort()).toEqual(expected);
-    const used = Object.values(shown.operations).flatMap(({ messages, reply }) => [
-      ...messages,
-      ...(reply?.messages ?? []),
-    ]);
+    const used = Object.entries(shown.operations).flatMap(([id, { messages, reply }]) =>
+      id.startsWith('mqtt') ? [] : [...messages, ...(reply?.messages ?? [])],
+    );
     expect([...new Set(used.map(({ $ref }) => $ref.split('/').at(-1)!))].sort()).toEqual(expected);
   });
 
@@ -169,13 +171,13 @@ describe('examples made of a schema', () => {
     const stream = catalog.streams.get('environment')!;
     const misfit = { ...stream, check: () => ({ path: '', code: 'pattern', message: 'does not match' }) };
     const streams = new Map([['environment', misfit]]);
-    const made = asyncapiOf({ version: '1', catalog: { ...catalog, streams }, protocol: protocolSchemas });
+    const made = asyncapiOf({ version: '1', catalog: { ...catalog, streams }, protocol: protocolSchemas, mqtt });
     expect((made as unknown as Shown).components.messages['telemetry.environment']!.examples).toEqual([]);
   });
 });
 
 describe('GET /v1/schemas', () => {
-  const route = contractRoutes({ catalog, version: '1' }).find(({ path }) => path === '/v1/schemas') as Route;
+  const route = contractRoutes({ catalog, version: '1', mqtt }).find(({ path }) => path === '/v1/schemas') as Route;
   const { body } = route.handle({ params: {}, query: {}, body: undefined, accept: '', operator: undefined }) as {
     body: { streams: { name: string }[]; commands: { name: string }[] };
   };

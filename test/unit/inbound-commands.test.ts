@@ -277,4 +277,14 @@ describe('a refused command', () => {
     await hub.link.connect();
     await vi.waitFor(() => expect(hub.heard('hub/meter/result/dance')).toHaveLength(1_000));
   });
+
+  it('is left out where the broker forbids it, and holds up nobody', async () => {
+    const hub = open();
+    hub.link.forbidden = /^app\/answers$/;
+    answerAll(hub);
+    await hub.say('set-interval', { seconds: 5 }, asking());
+    await expect.poll(() => hub.heard('hub/meter/result/set-interval')).toHaveLength(1);
+    await expect.poll(() => hub.results.status()).toEqual({ waiting: 0, published: 1, dropped: 1 });
+    expect(hub.replies.size).toBe(0);
+  });
 });
