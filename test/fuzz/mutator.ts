@@ -70,8 +70,8 @@ export function createMutator(random: () => number): Mutator {
       const holder = pick(holders(frame));
       delete holder[pick(Object.keys(holder))];
     },
-    (frame) => set(frame, 'seq', pick([0, -1, 1, 1.5, '1', null, 2 ** 53, 1e300, Number(frame.seq) - 1 - below(9)])),
-    (frame) => set(frame, 'seq', Number(frame.seq) + below(random() < 0.01 ? 2 ** 50 : 9)),
+    (frame) => set(frame, 'seq', pick([0, -1, 1, 1.5, '1', null, 2 ** 53, 1e300, numberOf(frame.seq) - 1 - below(9)])),
+    (frame) => set(frame, 'seq', numberOf(frame.seq) + below(random() < 0.01 ? 2 ** 50 : 9)),
     (frame) => set(frame, 'stream', pick(HOSTILE_STRINGS)),
     (frame) => set(frame, 'type', pick(['ack', 'welcome', 'telemetry', 'hello', 'result', ...HOSTILE_STRINGS])),
     (frame) => {
@@ -149,6 +149,8 @@ function parsed(text: string): unknown {
     return text;
   }
 }
+
+const numberOf = (value: unknown) => (typeof value === 'number' ? value : 0);
 
 /** As an own property, whatever its name. */
 function set(holder: Json, key: string, value: unknown): void {
