@@ -16,6 +16,8 @@ import { UserError } from './kit/errors.ts';
 import { createNetworks } from './kit/network.ts';
 import { keepAdminToken } from './operators/admin-token.file.ts';
 
+/** Where the build of the page is; `npm ci` makes it. */
+const DASHBOARD = join(import.meta.dirname, '../dashboard/dist');
 /** How the drain time is shared: acks for what was taken, goodbyes to the devices; the rest is for sinks and files. */
 const SHARES = { acks: 0.3, goodbyes: 0.1 };
 
@@ -88,7 +90,7 @@ function apiOptions(config: Config, certificate: CertificateKeeper | undefined):
   const { host, port, trustedProxies } = config.api;
   const { failedAttemptsPerMinute } = config.limits;
   const tls = certificate && { tls: apiTls(config, certificate) };
-  return { host, port, trustedProxies, failedAttemptsPerMinute, ...tls };
+  return { host, port, trustedProxies, failedAttemptsPerMinute, dashboardDir: DASHBOARD, ...tls };
 }
 
 /** The gateway may ask clients for theirs; the API never does. */

@@ -3,19 +3,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import { redact } from '../kit/redact.ts';
-import type { Operator, Operators } from '../operators/operators.ts';
 import type { Attempt, AuditTrail } from './audit-trail.ts';
 import type { Entrance } from './entrance.http.ts';
 import { IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
-import { demand, identify } from './identify.ts';
+import { type Asker, demand, demandCsrf, identify, type Recognition } from './identify.ts';
 import type { Pass, Passes } from './passes.ts';
 import { PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
 import { type Answer, type Call, needsBody, type Route } from './route.ts';
 import { openStream } from './stream.ts';
 
 /** What every route needs of the server around it. */
-export interface Door {
-  operators: Pick<Operators, 'authenticate'>;
+export interface Door extends Recognition {
   entrance: Pick<Entrance, 'throttle'>;
   log: Log;
   trail: AuditTrail;
@@ -30,6 +28,7 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
   const { log, trail, repeats } = door;
   const { method, path, role } = route;
   const numbers = integersOf(route.query);
+  const askers = new WeakMap<FastifyRequest, Asker>();
   /** What is known so far of each request under way. */
   const known = new WeakMap<FastifyRequest, Partial<Attempt>>();
   const learn = (request: FastifyRequest, more: Partial<Attempt>) =>
@@ -38,13 +37,15 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     method,
     url: path,
     schema: schemaOf(route),
-    ...(role === 'anyone' && { config: { rateLimit: false } }),
+    ...(role === 'anyone' && !route.takesSecret && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.
     async preParsing(request) {
       if (role === 'anyone') return;
-      const operator = operatorOf(request, door);
-      learn(request, { operator });
-      demand(role, operator);
+      const asker = askerOf(request, door);
+      askers.set(request, asker);
+      learn(request, { operator: asker.operator });
+      demandCsrf(method, request.headers, asker);
+      demand(role, asker.operator);
     },
     async preValidation(request) {
       // A query string is text; what shall be an integer becomes one when it looks like one.
@@ -53,12 +54,14 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
       if (route.body && !needsBody(route)) request.body ??= {};
     },
     async handler(request, reply) {
-      refuseTokensIn(request.body);
+      if (!route.takesSecret) refuseTokensIn(request.body);
       learn(request, { body: request.body });
-      const call = callOf(request, known.get(request)?.operator);
-      const { answer, repeated } = await repeats.once(route, pathOf(request), call);
+      const once = repeats.once(route, pathOf(request), callOf(request, askers.get(request)));
+      const { answer, repeated } = await once.catch((error: unknown) =>
+        door.entrance.throttle(request, error, route.takesSecret === true),
+      );
       if (repeated) reply.header('idempotency-replayed', 'true');
-      learn(request, { answer: answer.body, repeated });
+      learn(request, { answer: answer.body, repeated, ...(answer.operator && { operator: answer.operator }) });
       return send(reply, answer, () => streamOf(request, answer, role, door));
     },
     errorHandler(error, request, reply) {
@@ -78,22 +81,25 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
 }
 
 /** Who asks. Throws `RefusedError` (unauthorized, too-many-attempts). */
-function operatorOf(request: FastifyRequest, { operators, entrance }: Door): Operator {
+function askerOf(request: FastifyRequest, door: Door): Asker {
   try {
-    return identify(request.headers.authorization, operators);
+    return identify(request.headers, door);
   } catch (error) {
-    return entrance.throttle(request, error);
+    // A cookie is no guess: nobody finds 256 bits, and a page that was left open goes on asking with an old one.
+    return door.entrance.throttle(request, error, request.headers.authorization !== undefined);
   }
 }
 
-function callOf(request: FastifyRequest, operator: Operator | undefined): Call {
+function callOf(request: FastifyRequest, asker: Asker | undefined): Call {
   const key = request.headers[IDEMPOTENCY_HEADER];
   return {
     params: request.params as Record<string, string>,
     query: request.query as Record<string, string | number | undefined>,
     body: request.body,
     accept: request.headers.accept ?? '',
-    operator,
+    operator: asker?.operator,
+    isSecure: request.protocol === 'https',
+    ...(asker && { asker }),
     ...(key !== undefined && { idempotencyKey: String(key) }),
   };
 }
@@ -114,8 +120,12 @@ function schemaOf(route: Route) {
   };
 }
 
-function send(reply: FastifyReply, { status = 200, type, body, stream }: Answer, open: () => NodeJS.ReadableStream) {
-  reply.code(status);
+function send(
+  reply: FastifyReply,
+  { status = 200, type, headers = {}, body, stream }: Answer,
+  open: () => NodeJS.ReadableStream,
+) {
+  reply.code(status).headers(headers);
   if (type) reply.type(type);
   if (!stream) return reply.send(body);
   // A stream has its connection to itself, so nothing is left over when it ends.
@@ -124,9 +134,9 @@ function send(reply: FastifyReply, { status = 200, type, body, stream }: Answer,
 }
 
 /** A stream outlasts the moment at which its operator was recognised, so the same is asked again and again. */
-function streamOf(request: FastifyRequest, answer: Answer, role: Route['role'], { operators, passes, closing }: Door) {
-  const { authorization } = request.headers;
-  const pass: Pass = passes.issue(() => demand(role, identify(authorization, operators)));
+function streamOf({ headers }: FastifyRequest, answer: Answer, role: Route['role'], door: Door) {
+  const { passes, closing } = door;
+  const pass: Pass = passes.issue(() => demand(role, identify(headers, door).operator));
   return openStream(answer.stream!, closing, pass);
 }
 

@@ -25,8 +25,8 @@ export interface Entrance {
   serverFactory(handler: RequestListener): Server;
   /** Adds what holds for every request: nothing is cached, no page of another address comes in. */
   guard(app: FastifyInstance): void;
-  /** Rethrows why a token was refused; after too many of one address, how long it has to wait. */
-  throttle(request: FastifyRequest, error: unknown): never;
+  /** Rethrows why a token was refused; after too many of one address, how long it has to wait. `isGuess`: one was sent. */
+  throttle(request: FastifyRequest, error: unknown, isGuess: boolean): never;
   /** The next handshakes use this certificate. */
   useCertificate(tls: ApiTls): void;
 }
@@ -50,9 +50,9 @@ export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOp
         refuseForeignPage(request);
       });
     },
-    throttle({ ip, headers }, error) {
-      const isToken = error instanceof RefusedError && error.code === 'unauthorized' && headers.authorization;
-      const waitMs = isToken ? failures.failed(ip, Date.now()) : 0;
+    throttle({ ip }, error, isGuess) {
+      const hasFailed = isGuess && error instanceof RefusedError && error.code === 'unauthorized';
+      const waitMs = hasFailed ? failures.failed(ip, Date.now()) : 0;
       if (waitMs === 0) throw error;
       const detail = `Wait ${Math.ceil(waitMs / 1000)} s before the next one.`;
       throw new RefusedError('too-many-attempts', detail, waitMs);

@@ -1,5 +1,6 @@
 /** The shape of a route: routes are data, so that the server, the OpenAPI document and the tests read one table. */
 import type { Operator, Role } from '../operators/operators.ts';
+import type { Asker } from './identify.ts';
 
 /** A JSON Schema. */
 export type Schema = Record<string, unknown>;
@@ -15,6 +16,10 @@ export interface Call {
   operator: Operator | undefined;
   /** What the client calls this request, so that it can be sent again. */
   idempotencyKey?: string;
+  /** How the operator was recognised; absent on routes for anyone. */
+  asker?: Asker;
+  /** Whether it came over TLS, as far as the hub or a proxy it trusts can tell. */
+  isSecure?: boolean;
 }
 
 /** Where a streaming answer writes. */
@@ -32,6 +37,9 @@ export interface Answer {
   /** Content type of text and streams. */
   type?: string;
   body?: unknown;
+  headers?: Record<string, string>;
+  /** Who turned out to ask on a route for anyone, for the audit log. */
+  operator?: Operator;
   stream?: (outlet: Outlet) => Promise<void>;
 }
 
@@ -46,6 +54,8 @@ export interface Route {
   params?: Schema;
   query?: Schema;
   body?: Schema;
+  /** The body is a secret that may be guessed: it may hold a token, and failures of one address are throttled. */
+  takesSecret?: true;
   /** Each successful answer, for the OpenAPI document; `texts`: examples of what is no JSON, by content type. */
   answers: Record<number, { description: string; schema?: Schema; texts?: Record<string, string> }>;
   /** Throws `RefusedError` (its row in the table of refusals is the answer) or `Unavailable` (503). */

@@ -8,6 +8,7 @@ import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
 import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
 import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { type SessionRouteDeps, sessionRoutes } from './session-routes.ts';
 import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
@@ -22,6 +23,7 @@ export interface RouteDeps
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
+    SessionRouteDeps,
     HubRouteDeps {}
 
 /** Every route there is, each with the role it needs. */
@@ -36,6 +38,7 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
     ...operatorRoutes(deps),
+    ...sessionRoutes(deps),
     ...auditRoutes(deps),
   ];
 }

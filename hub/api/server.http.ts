@@ -8,6 +8,7 @@ import { RefusedError } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import type { Operators } from '../operators/operators.ts';
 import { createAuditTrail } from './audit-trail.ts';
+import { addDashboard } from './dashboard.file.ts';
 import { addRoute, type Door, pathOf, sendProblem } from './door.ts';
 import { type ApiTls, createEntrance, type Entrance, type EntranceOptions } from './entrance.http.ts';
 import { createRepeats } from './idempotency.ts';
@@ -30,6 +31,8 @@ export interface ApiOptions extends EntranceOptions {
   requestsPerMinute?: number;
   /** Addresses and networks whose X-Forwarded-For is believed; nobody's without it. */
   trustedProxies?: readonly string[];
+  /** The folder of the built dashboard; without it there is none. */
+  dashboardDir?: string;
 }
 
 export interface Api {
@@ -55,6 +58,7 @@ export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api
   const document = openapiOf(routes, deps);
   const door = doorOf(deps, entrance, closing.signal);
   for (const route of routes) addRoute(app, route, door);
+  if (options.dashboardDir !== undefined) await addDashboard(app, options.dashboardDir);
   const address = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
   return {
@@ -100,11 +104,11 @@ async function createServer(log: Log, entrance: Entrance, options: ApiOptions): 
   return app;
 }
 
-function doorOf({ operators, log, audit }: ApiDeps, entrance: Entrance, closing: AbortSignal): Door {
+function doorOf({ operators, browserSessions, log, audit }: ApiDeps, entrance: Entrance, closing: AbortSignal): Door {
   const passes = createPasses();
   operators.onChange(passes.checkAll);
   const trail = createAuditTrail(audit.record, createDamper(audit.record));
-  return { operators, entrance, log, trail, repeats: createRepeats(), passes, closing };
+  return { operators, sessions: browserSessions, entrance, log, trail, repeats: createRepeats(), passes, closing };
 }
 
 /** Lets requests under way finish, but not for longer than this. */

@@ -37,6 +37,7 @@ export const REFUSALS = {
   store: { status: 422, close: 0, retry: false, title: 'The telemetry store refused the reading.' },
   // operators
   unauthorized: { status: 401, close: 0, retry: false, title: 'An operator token is required.' },
+  csrf: { status: 403, close: 0, retry: false, title: 'A change by cookie needs the header x-csrf-token.' },
   forbidden: { status: 403, close: 0, retry: false, title: 'The role of this token does not allow it.' },
   'not-found': { status: 404, close: 0, retry: false, title: 'There is no such thing.' },
   exists: { status: 409, close: 0, retry: false, title: 'It exists already.' },

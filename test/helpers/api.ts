@@ -16,6 +16,7 @@ import { createPresence } from '../../hub/devices/presence.ts';
 import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
+import { createBrowserSessions } from '../../hub/operators/browser-sessions.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
 import { createLive } from '../../hub/telemetry/live.ts';
 import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
@@ -95,6 +96,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
   });
   const operators = createOperators(backplane.table('operators'));
   await ensureAdmin(operators, join(dataDir, 'admin.token'));
+  const browserSessions = createBrowserSessions({ operators, table: backplane.table('browser-sessions') });
   const commands = createCommands({
     table: backplane.table('commands'),
     types: loadCatalog().commands,
@@ -143,6 +145,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     schedules,
     jobs: () => [],
     operators,
+    browserSessions,
     pushToken: () => false,
     keepOperatorToken: async () => {},
     audit,
@@ -208,6 +211,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     devices,
     presence,
     operators,
+    browserSessions,
     live,
     store,
     logged,

@@ -63,7 +63,7 @@ describe('every route', () => {
     for (const { method, path, role, answers, params, query } of routes) {
       const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
       expect(operation, `${method} ${path}`).toMatchObject({ 'x-role': role, summary: expect.any(String) });
-      expect(operation.security).toEqual(role === 'anyone' ? [] : [{ operator: [] }]);
+      expect(operation.security).toEqual(role === 'anyone' ? [] : [{ operator: [] }, { session: [] }]);
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(Object.keys(answers)));
       // The one header there is, Idempotency-Key, has a test of its own.
       const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
