@@ -11,10 +11,12 @@ import type { Pass, Passes } from './passes.ts';
 import { PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
 import { type Answer, type Call, needsBody, type Route } from './route.ts';
 import { openStream } from './stream.ts';
+import type { Upgrades } from './upgrades.ws.ts';
 
 /** What every route needs of the server around it. */
 export interface Door extends Recognition {
   entrance: Pick<Entrance, 'throttle'>;
+  upgrades: Pick<Upgrades, 'isUpgrade' | 'accept'>;
   log: Log;
   trail: AuditTrail;
   repeats: Repeats;
@@ -56,12 +58,13 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     async handler(request, reply) {
       if (!route.takesSecret) refuseTokensIn(request.body);
       learn(request, { body: request.body });
-      const once = repeats.once(route, pathOf(request), callOf(request, askers.get(request)));
+      const once = repeats.once(route, pathOf(request), callOf(request, askers.get(request), door));
       const { answer, repeated } = await once.catch((error: unknown) =>
         door.entrance.throttle(request, error, route.takesSecret === true),
       );
       if (repeated) reply.header('idempotency-replayed', 'true');
       learn(request, { answer: answer.body, repeated, ...(answer.operator && { operator: answer.operator }) });
+      if (answer.socket) return converse(request, reply, answer.socket, role, door);
       return send(reply, answer, () => streamOf(request, answer, role, door));
     },
     errorHandler(error, request, reply) {
@@ -90,7 +93,7 @@ function askerOf(request: FastifyRequest, door: Door): Asker {
   }
 }
 
-function callOf(request: FastifyRequest, asker: Asker | undefined): Call {
+function callOf(request: FastifyRequest, asker: Asker | undefined, { upgrades }: Door): Call {
   const key = request.headers[IDEMPOTENCY_HEADER];
   return {
     params: request.params as Record<string, string>,
@@ -98,6 +101,7 @@ function callOf(request: FastifyRequest, asker: Asker | undefined): Call {
     body: request.body,
     accept: request.headers.accept ?? '',
     operator: asker?.operator,
+    isUpgrade: upgrades.isUpgrade(request.raw),
     isSecure: request.protocol === 'https',
     ...(asker && { asker }),
     ...(key !== undefined && { idempotencyKey: String(key) }),
@@ -133,11 +137,24 @@ function send(
   return reply.send(open());
 }
 
+function streamOf(request: FastifyRequest, answer: Answer, role: Route['role'], door: Door) {
+  return openStream(answer.stream!, door.closing, passOf(request, role, door));
+}
+
+function converse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  talk: NonNullable<Answer['socket']>,
+  role: Route['role'],
+  door: Door,
+): FastifyReply {
+  door.upgrades.accept(request.raw, talk, passOf(request, role, door), door.closing);
+  return reply.hijack();
+}
+
 /** A stream outlasts the moment at which its operator was recognised, so the same is asked again and again. */
-function streamOf({ headers }: FastifyRequest, answer: Answer, role: Route['role'], door: Door) {
-  const { passes, closing } = door;
-  const pass: Pass = passes.issue(() => demand(role, identify(headers, door).operator));
-  return openStream(answer.stream!, closing, pass);
+function passOf({ headers }: FastifyRequest, role: Route['role'], door: Door): Pass {
+  return door.passes.issue(() => demand(role, identify(headers, door).operator));
 }
 
 /** Answers with the problem details of an error; what the hub itself did wrong goes to its log. */

@@ -5,6 +5,7 @@ import type { SecureVersion } from 'node:tls';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { RefusedError } from '../kit/errors.ts';
 import { createThrottle } from '../kit/throttle.ts';
+import type { Upgrades } from './upgrades.ws.ts';
 
 /** PEM texts. */
 export interface ApiTls {
@@ -34,14 +35,17 @@ export interface Entrance {
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 72_000, noDelay: true };
 const HANDSHAKE_MS = 10_000;
 
-export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOptions): Entrance {
+export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOptions, upgrades: Upgrades): Entrance {
+  const limits = { ...LIMITS, shouldUpgradeCallback: upgrades.isWanted };
   const secure: TlsServer[] = [];
   const failures = createThrottle(failedAttemptsPerMinute);
   return {
     serverFactory(handler) {
-      if (!tls) return createServer(LIMITS, handler);
-      const server = createTlsServer({ ...LIMITS, ...tls, handshakeTimeout: HANDSHAKE_MS }, handler);
-      secure.push(server);
+      const server = tls
+        ? createTlsServer({ ...limits, ...tls, handshakeTimeout: HANDSHAKE_MS }, handler)
+        : createServer(limits, handler);
+      if (tls) secure.push(server as TlsServer);
+      upgrades.attach(server, handler);
       return server;
     },
     guard(app) {

@@ -1,4 +1,5 @@
 /** The shape of a route: routes are data, so that the server, the OpenAPI document and the tests read one table. */
+import type { RefusalCode } from '../kit/errors.ts';
 import type { Operator, Role } from '../operators/operators.ts';
 import type { Asker } from './identify.ts';
 
@@ -20,6 +21,8 @@ export interface Call {
   asker?: Asker;
   /** Whether it came over TLS, as far as the hub or a proxy it trusts can tell. */
   isSecure?: boolean;
+  /** It asks for a WebSocket. */
+  isUpgrade?: boolean;
 }
 
 /** Where a streaming answer writes. */
@@ -27,6 +30,16 @@ export interface Outlet {
   /** Resolves when the reader can take more; rejects when it went away. */
   write(text: string): Promise<void>;
   /** Aborted when the reader went away or the server closes. */
+  signal: AbortSignal;
+}
+
+/** A WebSocket on its way to a handler. */
+export interface Peer {
+  /** Resolves when the reader can take more; rejects when it went away. */
+  send(text: string): Promise<void>;
+  /** Says goodbye with the close code of a refusal. Idempotent. */
+  close(code: RefusalCode, reason: string): void;
+  /** Aborted when the socket is gone. */
   signal: AbortSignal;
 }
 
@@ -41,6 +54,8 @@ export interface Answer {
   /** Who turned out to ask on a route for anyone, for the audit log. */
   operator?: Operator;
   stream?: (outlet: Outlet) => Promise<void>;
+  /** Instead of an answer to an upgrade: a conversation; returns who hears the peer's texts. */
+  socket?: (peer: Peer) => (text: string) => void;
 }
 
 export interface Route {

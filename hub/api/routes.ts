@@ -5,6 +5,7 @@ import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
 import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
 import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
 import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
+import { type LiveRouteDeps, liveRoutes } from './live-routes.ts';
 import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
 import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
@@ -20,6 +21,7 @@ export interface RouteDeps
     GroupRouteDeps,
     ScheduleRouteDeps,
     TelemetryRouteDeps,
+    LiveRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
@@ -37,6 +39,7 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
+    ...liveRoutes(deps),
     ...operatorRoutes(deps),
     ...sessionRoutes(deps),
     ...auditRoutes(deps),

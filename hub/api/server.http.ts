@@ -15,6 +15,7 @@ import { createRepeats } from './idempotency.ts';
 import { openapiOf } from './openapi.ts';
 import { createPasses } from './passes.ts';
 import { type RouteDeps, routesOf } from './routes.ts';
+import { createUpgrades } from './upgrades.ws.ts';
 
 export interface ApiDeps extends Omit<RouteDeps, 'openapi'> {
   audit: Pick<Audit, 'record' | 'list'>;
@@ -51,12 +52,13 @@ const CLOSE_MS = 2_000;
 /** Listens when it resolves. Rejects when the address cannot be used. */
 export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
   const { host, port, tls } = options;
-  const entrance = createEntrance(options);
+  const upgrades = createUpgrades();
+  const entrance = createEntrance(options, upgrades);
   const app = await createServer(deps.log, entrance, options);
   const closing = new AbortController();
   const routes = routesOf({ ...deps, openapi: () => document });
   const document = openapiOf(routes, deps);
-  const door = doorOf(deps, entrance, closing.signal);
+  const door = { ...doorOf(deps, closing.signal), entrance, upgrades };
   for (const route of routes) addRoute(app, route, door);
   if (options.dashboardDir !== undefined) await addDashboard(app, options.dashboardDir);
   const address = await app.listen({ host, port });
@@ -104,11 +106,14 @@ async function createServer(log: Log, entrance: Entrance, options: ApiOptions): 
   return app;
 }
 
-function doorOf({ operators, browserSessions, log, audit }: ApiDeps, entrance: Entrance, closing: AbortSignal): Door {
+function doorOf(
+  { operators, browserSessions, log, audit }: ApiDeps,
+  closing: AbortSignal,
+): Omit<Door, 'entrance' | 'upgrades'> {
   const passes = createPasses();
   operators.onChange(passes.checkAll);
   const trail = createAuditTrail(audit.record, createDamper(audit.record));
-  return { operators, sessions: browserSessions, entrance, log, trail, repeats: createRepeats(), passes, closing };
+  return { operators, sessions: browserSessions, log, trail, repeats: createRepeats(), passes, closing };
 }
 
 /** Lets requests under way finish, but not for longer than this. */

@@ -1,31 +1,26 @@
-/** The routes of telemetry: asking the store, what was refused, and what happens now. */
+/** The routes of telemetry: asking the store, and what was refused. */
 import type { Catalog } from '../../schemas/index.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
-import type { Live, LiveBatch } from '../telemetry/live.ts';
 import type { Quarantine } from '../telemetry/quarantine.ts';
 import { AGGREGATES, type Row, type TelemetryStore } from '../telemetry/store.ts';
 import { deviceOf } from './device-routes.ts';
 import { DEVICE_PARAMS } from './device-schemas.ts';
 import { cutPage, pageOf, paging } from './page.ts';
 import { MAX_ROWS, queryOf } from './query.ts';
-import { type Answer, type Outlet, object, query, type Route, type Schema } from './route.ts';
+import { type Answer, object, query, type Route, type Schema } from './route.ts';
 import { DURATION_FORMS, TIME_FORMS } from './time.ts';
 
 export interface TelemetryRouteDeps {
   devices: Devices;
   catalog: Catalog;
   store: Pick<TelemetryStore, 'query'>;
-  live: Live;
   quarantine: Pick<Quarantine, 'list'>;
-  /** How often a quiet live stream gives a sign of life; 15 s. */
-  liveHeartbeatMs?: number;
 }
 
 const FORMATS = ['json', 'ndjson', 'csv'] as const;
 type Format = (typeof FORMATS)[number];
 const TEXT: Schema = { type: 'string', maxLength: 128 };
-const LIVE_EXAMPLE = 'event: reading\ndata: {"device":"meter-7","stream":"power","ts":1760000000000,"power":3.5}\n\n';
 const QUARANTINED: Schema = object(
   {
     id: { type: 'integer', description: 'Grows with each.' },
@@ -47,7 +42,7 @@ const QUARANTINED: Schema = object(
 );
 
 export function telemetryRoutes(deps: TelemetryRouteDeps): Route[] {
-  return [telemetryRoute(deps), quarantineRoute(deps), liveRoute(deps)];
+  return [telemetryRoute(deps), quarantineRoute(deps)];
 }
 
 function telemetryRoute({ devices, catalog, store }: TelemetryRouteDeps): Route {
@@ -160,72 +155,4 @@ function quarantineRoute({ quarantine }: TelemetryRouteDeps): Route {
       return { body: { readings: items, ...next } };
     },
   };
-}
-
-function liveRoute({ live, devices, catalog, liveHeartbeatMs = 15_000 }: TelemetryRouteDeps): Route {
-  return {
-    method: 'GET',
-    path: '/v1/live',
-    role: 'viewer',
-    tag: 'telemetry',
-    summary: 'Readings as they become durable, and what happens to devices and commands, as server-sent events.',
-    query: query({
-      device: { ...TEXT, description: 'Only of this device.', examples: ['meter-7'] },
-      stream: { ...TEXT, description: 'Only readings of this stream.', examples: ['power'] },
-    }),
-    answers: {
-      200: {
-        texts: { 'text/event-stream': LIVE_EXAMPLE },
-        description:
-          'Events `reading` with {device, stream, ts, …fields}; `presence` with {device, state, since, reason}; `command` with ' +
-          'the command; and `merged` with {count}: so many were left out because this reader was slow. Who asks for one ' +
-          'stream gets its readings only.',
-      },
-    },
-    handle({ query: { device, stream } }) {
-      // Who waits for a name that nobody has would wait for ever.
-      if (device !== undefined) deviceOf(devices, String(device));
-      if (stream !== undefined && !catalog.streams.has(String(stream))) {
-        const known = [...catalog.streams.keys()].join(', ');
-        throw new RefusedError('not-found', `There is no stream "${stream}"; there are ${known}.`);
-      }
-      const filter = {
-        ...(device !== undefined && { device: String(device) }),
-        ...(stream !== undefined && { stream: String(stream) }),
-      };
-      return { type: 'text/event-stream', stream: (outlet) => streamLive(live, filter, outlet, liveHeartbeatMs) };
-    },
-  };
-}
-
-/** Lasts until the reader goes away or the server closes. */
-async function streamLive(
-  live: Live,
-  filter: { device?: string; stream?: string },
-  outlet: Outlet,
-  heartbeatMs: number,
-) {
-  const end = live.subscribe(filter, (batch) => outlet.write(eventsOf(batch)));
-  const heartbeat = setInterval(() => outlet.write(': alive\n\n').catch(() => {}), heartbeatMs);
-  try {
-    // Sends the headers, so the reader knows that it is connected before anything happens.
-    await outlet.write(': live\n\n');
-    await new Promise<void>((resolve) => {
-      if (outlet.signal.aborted) resolve();
-      else outlet.signal.addEventListener('abort', () => resolve());
-    });
-  } finally {
-    clearInterval(heartbeat);
-    end();
-  }
-}
-
-function eventsOf({ events, merged }: LiveBatch): string {
-  const notice = merged > 0 ? `event: merged\ndata: {"count":${merged}}\n\n` : '';
-  const lines = events.map((event) => {
-    if ('kind' in event) return `event: ${event.kind}\ndata: ${JSON.stringify(event.data)}\n\n`;
-    const { device, stream, reading } = event;
-    return `event: reading\ndata: ${JSON.stringify({ device, stream, ...reading })}\n\n`;
-  });
-  return notice + lines.join('');
 }

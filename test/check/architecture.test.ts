@@ -21,7 +21,7 @@ const ENTRY_POINTS = [
 
 /** Rule 3: packages that touch the world, and the only files that may import each. */
 const HOMES: Record<string, RegExp> = {
-  ws: /^(hub\/gateway\/(listener|socket)\.ws|device-sim\/socket\.ws)\.ts$/,
+  ws: /^(hub\/gateway\/(listener|socket)\.ws|hub\/api\/upgrades\.ws|device-sim\/socket\.ws)\.ts$/,
   influx: /^hub\/telemetry\/store\.influx\.ts$/,
   mqtt: /^hub\/bridge\/bridge\.mqtt\.ts$/,
   'node-cron': /^hub\/jobs\.cron\.ts$/,

@@ -20,11 +20,11 @@ const routesHere = () => routesOf({ ...hub.deps, openapi: () => ({}) });
 const concrete = (path: string) => path.replace(':id', 'nobody');
 
 describe('every route', () => {
-  it('names its role, and only health needs none', () => {
+  it('names its role, and only health and signing in need none', () => {
     const routes = routesHere();
     expect(routes.length).toBeGreaterThan(14);
     for (const { role } of routes) expect([...ROLES, 'anyone']).toContain(role);
-    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual(['/healthz', '/readyz']);
+    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual(['/healthz', '/readyz', '/v1/session']);
   });
 
   it('answers 401 without a token, with a wrong one, an expired one, a removed one, and with a device token', async () => {
