@@ -1,0 +1,70 @@
+/** A list of commands that changes as they do; a press opens one. */
+import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
+import type { Command } from '../hub/commands.ts';
+import { commandsIn, useLive } from '../hub/live.ts';
+import type { Paged } from '../hub/paged.ts';
+import { PagedTable } from '../kit/paged-table.tsx';
+import type { Column } from '../kit/table.tsx';
+import { Ago } from '../kit/time.tsx';
+import { linkTo } from '../router.ts';
+import { CommandDialog, commandTitle, paramsText, StateBadge } from './command-parts.tsx';
+
+const COLUMNS: Column<Command>[] = [
+  { name: 'state', title: 'State', width: '124px', cell: ({ state }) => <StateBadge state={state} /> },
+  { name: 'name', title: 'Command', cell: ({ name }) => commandTitle(name) },
+  {
+    name: 'device',
+    title: 'Device',
+    cell: ({ device }) => <a href={linkTo(['devices', device])}>{device}</a>,
+  },
+  { name: 'params', title: 'Parameters', lesser: true, cell: ({ params }) => paramsText(params) },
+  { name: 'actor', title: 'Asked by', lesser: true, cell: ({ actor }) => actor.replace(/^operator:/, '') },
+  { name: 'at', title: 'When', width: '112px', cell: ({ createdAt }) => <Ago at={createdAt} /> },
+];
+
+interface CommandTableProps {
+  list: Paged<Command>;
+  /** Whether a command that is new belongs into this list. */
+  takes(command: Command): boolean;
+  /** Columns that say nothing here. */
+  without?: string[];
+  empty: ComponentChildren;
+}
+
+/** The newest first. */
+export function CommandTable({ list, takes, without = [], empty }: CommandTableProps) {
+  const [open, setOpen] = useState<string>();
+  useLive({ commands: true }, (news) => {
+    const changed = new Map(commandsIn(news).map(({ command }) => [command.id, command]));
+    list.change((commands) => withChanges(commands, changed, takes));
+  });
+  const opened = list.data?.find(({ id }) => id === open);
+  return (
+    <>
+      <PagedTable
+        label="Commands"
+        list={list}
+        columns={COLUMNS.filter(({ name }) => !without.includes(name))}
+        keyOf={({ id }) => id}
+        onOpen={({ id }) => setOpen(id)}
+        empty={empty}
+      />
+      {opened && <CommandDialog command={opened} onClose={() => setOpen(undefined)} />}
+    </>
+  );
+}
+
+/** Those that changed in their places, those that are new before them. */
+export function withChanges(
+  commands: Command[],
+  changed: ReadonlyMap<string, Command>,
+  takes: (command: Command) => boolean,
+): Command[] {
+  const known = new Set(commands.map(({ id }) => id));
+  const kept = commands.map((command) => newer(command, changed.get(command.id)));
+  const added = [...changed.values()].filter((command) => !known.has(command.id) && takes(command));
+  return [...added.reverse(), ...kept];
+}
+
+const newer = (one: Command, other: Command | undefined) => (other && other.updatedAt >= one.updatedAt ? other : one);
