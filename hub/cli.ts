@@ -6,6 +6,7 @@ import { connect } from './cli.http.ts';
 import { askOn } from './cli.terminal.ts';
 import { registerAudit } from './cli-audit.ts';
 import { registerCommands } from './cli-commands.ts';
+import { registerDashboard } from './cli-dashboard.ts';
 import { registerDevices } from './cli-devices.ts';
 import { registerGroups } from './cli-groups.ts';
 import { registerJournal } from './cli-journal.file.ts';
@@ -29,7 +30,8 @@ export function registerCli(program: Command): void {
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
   const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
-  for (const register of [...parts, registerStatus, registerOperators, registerAudit]) register(program, verb);
+  for (const register of [...parts, registerStatus, registerDashboard, registerOperators, registerAudit])
+    register(program, verb);
   registerJournal(program);
   registerCompletion(program, verb);
   registerHelp(program);

@@ -92,15 +92,16 @@ function linkRoute(sessions: BrowserSessions): Route {
     role: 'viewer',
     tag: 'session',
     summary: 'Makes a one-time code that signs a browser in as whoever asks; it holds for ten minutes.',
+    // 200 and not 201: an answer that opens something is not kept for a repeated request.
     answers: {
-      201: {
+      200: {
         description: 'Open `/#/sign-in?link=<link>` in the browser.',
         schema: object({ link: { type: 'string', examples: ['q1fQzE0n'] }, expiresAt: TIME }),
       },
     },
     handle({ asker }) {
       const { operator, keyId } = withToken(asker!);
-      return { status: 201, body: sessions.makeLink(operator.name, keyId) };
+      return { body: sessions.makeLink(operator.name, keyId) };
     },
   };
 }

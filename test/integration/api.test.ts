@@ -24,7 +24,11 @@ describe('every route', () => {
     const routes = routesHere();
     expect(routes.length).toBeGreaterThan(14);
     for (const { role } of routes) expect([...ROLES, 'anyone']).toContain(role);
-    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual(['/healthz', '/readyz', '/v1/session']);
+    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual([
+      '/healthz',
+      '/readyz',
+      '/v1/session',
+    ]);
   });
 
   it('answers 401 without a token, with a wrong one, an expired one, a removed one, and with a device token', async () => {

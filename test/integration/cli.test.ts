@@ -358,3 +358,25 @@ describe('usage', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 });
+
+describe('hub dashboard', () => {
+  it('prints a link alone on standard output, which signs a browser in once, and the hint beside it', async () => {
+    const { code, stdout, stderr } = await run(['dashboard']);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('It works once, within')]);
+    const url = new URL(stdout.trim());
+    expect(url.origin).toBe(hub.api.url);
+    const [path, link] = url.hash.split('?link=');
+    expect(path).toBe('#/sign-in');
+    const signIn = () => hub.call('POST', '/v1/session', { token: '', body: { link } });
+    expect((await signIn()).body).toMatchObject({ operator: 'admin', role: 'admin' });
+    expect((await signIn()).status).toBe(401);
+  });
+
+  it('--json says until when', async () => {
+    const { stdout } = await run(['dashboard', '--json']);
+    expect(JSON.parse(stdout)).toEqual({
+      url: expect.stringContaining('#/sign-in?link='),
+      expiresAt: expect.any(Number),
+    });
+  });
+});

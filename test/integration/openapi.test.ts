@@ -14,7 +14,7 @@ type Known = Record<string, string>;
 interface Case {
   /** Method and path as in the document. */
   of: string;
-  /** Of the path, in its order; a word with `$` stands for what was kept under it. */
+  /** Of the path, in its order; a word with `$` stands for what was kept under it, as in the body. */
   ids?: string[];
   query?: string;
   body?: unknown;
@@ -54,6 +54,13 @@ const CASES: Case[] = [
   { of: 'GET /v1/quarantine', query: '?limit=1', status: 200 },
   { of: 'GET /v1/quarantine', query: '?cursor=x', status: 400 },
   { of: 'GET /v1/live', query: '?device=a', status: 200 },
+
+  { of: 'GET /v1/session', status: 200 },
+  { of: 'POST /v1/session/links', status: 200, keep: ({ link }) => ({ $link: String(link) }) },
+  { of: 'POST /v1/session', body: { link: '$link' }, status: 200 },
+  { of: 'POST /v1/session', body: { link: '$link' }, status: 401 },
+  { of: 'POST /v1/session', body: {}, status: 400 },
+  { of: 'DELETE /v1/session', status: 204 },
 
   {
     of: 'POST /v1/devices/{id}/commands',
@@ -250,8 +257,9 @@ describe('the OpenAPI document', () => {
   it('is what the hub really answers', async () => {
     const known: Known = {};
     const complaints: string[] = [];
-    for (const { of, ids = [], status, keep, ...rest } of CASES) {
-      const answer = await call(of, { ...rest, ids: ids.map((id) => known[id] ?? id) });
+    for (const { of, ids = [], status, keep, body, ...rest } of CASES) {
+      const filled = body && JSON.parse(JSON.stringify(body), (_, value) => known[value] ?? value);
+      const answer = await call(of, { ...rest, body: filled, ids: ids.map((id) => known[id] ?? id) });
       const operation = judge.operations.get(of);
       const complaint = operation ? judge.complaint(operation, answer) : 'no such route';
       if (complaint) complaints.push(`${of} ${answer.status}: ${complaint}`);
