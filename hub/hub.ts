@@ -59,6 +59,7 @@ async function build(start: HubStart): Promise<Hub> {
   const certificates = await openCertificates(start);
   const api = await openApi(start, storage, records, road, jobs, certificates.api);
   const gateway = await openGateway(start, records, road, certificates);
+  road.reporter.tellGateway(gateway);
   readiness.set(true);
   let stopped: Promise<void> | undefined;
   return {

@@ -27,6 +27,8 @@ export interface StatusReporter {
   status(): Promise<HubStatus>;
   /** Each sink with its lag behind the journal. */
   sinks(): SinkStatus[];
+  /** Remembers where devices connect, once that is known. */
+  tellGateway(url: string): void;
   close(): void;
 }
 
@@ -36,6 +38,7 @@ const SAMPLES = 5;
 export function createStatusReporter(deps: StatusDeps): StatusReporter {
   const { counts, journal } = deps;
   const startedAt = Date.now();
+  let gatewayUrl: string | undefined;
   /** Accepted readings at the last few seconds, oldest first; their difference is the rate. */
   const samples = [{ at: performance.now(), accepted: 0 }];
   const timer = setInterval(() => {
@@ -65,6 +68,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
       return {
         version: deps.version,
         node: deps.node,
+        ...(gatewayUrl !== undefined && { gatewayUrl }),
         startedAt,
         uptimeMs: now - startedAt,
         ready: reasons.length === 0,
@@ -84,6 +88,9 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
       };
     },
     sinks,
+    tellGateway: (url) => {
+      gatewayUrl = url;
+    },
     close: () => clearInterval(timer),
   };
 }

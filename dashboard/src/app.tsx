@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import { useEffect, useState } from 'preact/hooks';
 import { loadCatalog } from './hub/catalog.ts';
 import { HubAway } from './hub/client.http.ts';
+import { loadGateway } from './hub/gateway.ts';
 import { join, leave } from './hub/live.ts';
 import { openSocket } from './hub/live.ws.ts';
 import { findSession, session, signedOutBecause } from './hub/session.ts';
@@ -63,7 +64,7 @@ function Inside() {
   const [ready, setReady] = useState(false);
   const load = () => {
     setError(undefined);
-    loadCatalog().then(
+    Promise.all([loadCatalog(), loadGateway()]).then(
       () => setReady(true),
       (reason: Error) => setError(reason),
     );

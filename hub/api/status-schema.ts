@@ -26,6 +26,11 @@ export const STATUS: Schema = {
     {
       version: { type: 'string', examples: ['1.0.0'] },
       node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
+      gatewayUrl: {
+        type: 'string',
+        description: 'Where devices connect, as this machine sees it.',
+        examples: ['wss://127.0.0.1:8443/v1/device'],
+      },
       startedAt: TIME,
       uptimeMs: MS,
       ready: { type: 'boolean', description: 'Whether the hub can do all of its work, as /readyz tells.' },
@@ -99,7 +104,7 @@ export const STATUS: Schema = {
         description: 'Whether the audit log cannot be written; entries that wait for it; those lost since the start.',
       },
     },
-    ['store'],
+    ['store', 'gatewayUrl'],
   ),
   additionalProperties: true,
 };

@@ -6,7 +6,7 @@ import { may } from '../hub/session.ts';
 import { Dialog } from '../kit/dialog.tsx';
 import { fieldValue, span } from '../kit/format.ts';
 import { Act, Badge, Facts } from '../kit/parts.tsx';
-import { Moment } from '../kit/time.tsx';
+import { Clock, Moment } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
 import { linkTo } from '../router.ts';
 
@@ -63,7 +63,7 @@ export function Life({ command }: { command: Command }) {
           <li key={title} class={reached ? 'reached' : ''}>
             <span>{title}</span>
             {at !== undefined && (
-              <small>{at === command.createdAt ? <Moment at={at} /> : `+${span(at - command.createdAt)}`}</small>
+              <small>{at === command.createdAt ? <Clock at={at} /> : `+${span(at - command.createdAt)}`}</small>
             )}
           </li>
         ))}

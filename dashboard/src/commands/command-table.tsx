@@ -11,7 +11,7 @@ import { linkTo } from '../router.ts';
 import { CommandDialog, commandTitle, paramsText, StateBadge } from './command-parts.tsx';
 
 const COLUMNS: Column<Command>[] = [
-  { name: 'state', title: 'State', width: '124px', cell: ({ state }) => <StateBadge state={state} /> },
+  { name: 'state', title: 'State', width: '136px', cell: ({ state }) => <StateBadge state={state} /> },
   { name: 'name', title: 'Command', cell: ({ name }) => commandTitle(name) },
   {
     name: 'device',

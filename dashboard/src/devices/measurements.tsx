@@ -71,29 +71,33 @@ function useDrawing(view: View, drawers: Drawers): void {
 }
 
 function LastValues({ last, streams }: { last: Record<string, Reading>; streams: string[] }) {
-  if (streams.length === 0) return null;
-  return (
-    <Card title="Last values">
-      <div class="values">
-        {streams.flatMap((stream) => {
-          const { ts, ...values } = last[stream]!;
-          return Object.entries(values).map(([name, value]) => {
-            const { title, unit } = fieldOf(stream, name);
+  return streams.map((stream) => {
+    const { ts, ...values } = last[stream]!;
+    const title = streams.length > 1 ? `Last values of ${streamOf(stream)?.title ?? stream}` : 'Last values';
+    return (
+      <Card
+        key={stream}
+        title={title}
+        actions={
+          <small>
+            <Ago at={ts} />
+          </small>
+        }
+      >
+        <div class="values">
+          {Object.entries(values).map(([name, value]) => {
+            const field = fieldOf(stream, name);
             return (
-              <div class="value" key={`${stream} ${name}`}>
-                <span class="soft">{title}</span>
-                <strong>{fieldValue(value, unit)}</strong>
-                <small>
-                  {streams.length > 1 && `${streamOf(stream)?.title ?? stream} · `}
-                  <Ago at={ts} />
-                </small>
+              <div class="value" key={name}>
+                <span class="soft">{field.title}</span>
+                <strong>{fieldValue(value, field.unit)}</strong>
               </div>
             );
-          });
-        })}
-      </div>
-    </Card>
-  );
+          })}
+        </div>
+      </Card>
+    );
+  });
 }
 
 /** Which part of time is shown, and the ways to another. */

@@ -38,14 +38,14 @@ export function StreamCharts({ device, stream, view, drawers, onView, quiet }: S
   const { lines, words, error, reload } = useLines({ device, stream, view, drawers });
   const shown = lines.filter(({ series }) => series.length > 0);
   const type = streamOf(stream);
-  if (error) return <Trouble error={error} onRetry={reload} />;
-  if (quiet && shown.length === 0) return null;
+  if (quiet && shown.length === 0 && !error) return null;
   return (
     <section class="stream" aria-label={type?.title ?? stream}>
       <header>
         <h2>{type?.title ?? stream}</h2>
         <small>{words}</small>
       </header>
+      {error && <Trouble error={error} onRetry={reload} />}
       {shown.length === 0 && words !== '' && <p class="soft">No readings in this range.</p>}
       <div class="charts">
         {shown.map(({ field, series }) => (

@@ -34,8 +34,8 @@ export interface HubStatus {
   sinks: SinkStatus[];
   quarantine: { readings: number; dropped: number };
   audit: { failing: boolean; waiting: number; lost: number };
-  /** Where devices connect, when this hub tells it. */
-  gateway?: { url?: string };
+  /** Where devices connect, as the hub's own machine sees it. */
+  gatewayUrl?: string;
 }
 
 /** A matter that wants a person, the gravest first. */
@@ -50,11 +50,24 @@ export interface Concern {
 
 const WORRYING_LAG_MS = 30_000;
 
+/** `ok`: it writes. `waiting`: it has written everything. The others cannot write, for now or until somebody acts. */
+const WRITES = new Set(['ok', 'waiting']);
+/** A batch under way is no lag. */
+const USUAL_LAG_MS = 2_000;
+const TROUBLES: Record<string, string> = {
+  retrying: 'does not take readings now, and is tried again',
+  stalled: 'takes no readings until somebody acts',
+};
+
+/** Whether it takes readings. */
+export const takesReadings = ({ state }: SinkStatus): boolean => WRITES.has(state);
+
 /** How a sink is, in words. */
-export function sinkWords({ state, lagFrames, lagMs }: SinkStatus): string {
-  if (lagFrames === 0) return state === 'ok' ? 'up to date' : state;
-  const behind = `${things(lagFrames, 'frame')}, ${span(lagMs)} behind`;
-  return state === 'ok' ? behind : `${state}: ${behind}`;
+export function sinkWords(sink: SinkStatus): string {
+  const { state, lagFrames, lagMs } = sink;
+  const isLate = lagFrames > 0 && lagMs > USUAL_LAG_MS;
+  if (takesReadings(sink)) return isLate ? `${span(lagMs)} behind` : 'up to date';
+  return lagFrames > 0 ? `${state}, ${span(lagMs)} behind` : state;
 }
 
 /** Everything in the status that should not be so. */
@@ -97,13 +110,19 @@ function journalConcerns({ journal, reasons, audit }: HubStatus): Concern[] {
 
 function sinkConcerns({ sinks }: HubStatus): Concern[] {
   return sinks
-    .filter(({ state, lagMs }) => state !== 'ok' || lagMs > WORRYING_LAG_MS)
+    .filter((sink) => !takesReadings(sink) || sink.lagMs > WORRYING_LAG_MS)
     .map((sink) => ({
-      grave: sink.state !== 'ok',
-      title: `“${sink.name}” is ${sink.state === 'ok' ? 'behind' : sink.state}`,
-      text: `${sinkWords(sink)}. Nothing is lost: readings wait in the journal.${sink.lastError ? ` It said: ${sink.lastError}` : ''}`,
+      grave: !takesReadings(sink),
+      title: `“${sink.name}” ${TROUBLES[sink.state] ?? 'is behind'}`,
+      text: troubleText(sink),
       at: '#/status',
     }));
+}
+
+function troubleText({ lagFrames, lagMs, lastError }: SinkStatus): string {
+  const waiting =
+    lagFrames > 0 ? `${things(lagFrames, 'frame')} wait in the journal, the oldest for ${span(lagMs)}; ` : '';
+  return `${waiting}nothing is lost.${lastError ? ` It said: ${lastError}` : ''}`;
 }
 
 function deviceConcerns({ devices, quarantine }: HubStatus): Concern[] {

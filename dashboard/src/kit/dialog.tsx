@@ -60,6 +60,9 @@ export function confirmed(question: Question): Promise<boolean> {
   });
 }
 
+/** Who goes elsewhere has not said yes. */
+addEventListener('hashchange', () => asked.value?.answer(false));
+
 /** Where questions appear. */
 export function Questions() {
   const question = asked.value;

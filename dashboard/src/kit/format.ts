@@ -91,6 +91,11 @@ const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyl
 /** A moment in the viewer's zone. */
 export const localTime = (atMs: number): string => LOCAL.format(atMs);
 
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
+
+/** The time of the day in the viewer's zone. */
+export const clockTime = (atMs: number): string => CLOCK.format(atMs);
+
 /** A moment in UTC, to the millisecond. */
 export const utcTime = (atMs: number): string =>
   `${new Date(atMs).toISOString().replace('T', ' ').replace('Z', '')} UTC`;

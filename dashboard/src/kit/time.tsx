@@ -1,6 +1,6 @@
 /** Moments on the page: how long ago, counting on; the exact local time and UTC on hover. */
 import { signal } from '@preact/signals';
-import { distance, localTime, utcTime } from './format.ts';
+import { clockTime, distance, localTime, utcTime } from './format.ts';
 
 /** The present, Unix milliseconds, once a second while the page is looked at. */
 export const now = signal(Date.now());
@@ -22,6 +22,15 @@ export function Moment({ at }: { at: number }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={utcTime(at)}>
       {localTime(at)}
+    </time>
+  );
+}
+
+/** The time of the day. */
+export function Clock({ at }: { at: number }) {
+  return (
+    <time dateTime={new Date(at).toISOString()} title={`${localTime(at)}\n${utcTime(at)}`}>
+      {clockTime(at)}
     </time>
   );
 }

@@ -1,7 +1,6 @@
 /** The first thing one sees: whether all is well, how much flows, and devices that speak right now. */
 import { useState } from 'preact/hooks';
 import { get } from '../hub/client.http.ts';
-import { noteGateway } from '../hub/gateway.ts';
 import { useResource } from '../hub/resource.ts';
 import type { HubStatus } from '../hub/status.ts';
 import { Trouble, Waiting } from '../kit/parts.tsx';
@@ -21,7 +20,6 @@ export function OverviewPage() {
     'status',
     async (signal) => {
       const status = await get<HubStatus>('/v1/status', { signal });
-      noteGateway(status);
       const beat = { ts: Date.now(), value: status.readings.perSecond };
       setBeats((before) => [...before.filter(({ ts }) => ts > beat.ts - BEATS_MS), beat]);
       return status;

@@ -1,6 +1,6 @@
 /** How many devices are there, how much they send, and how it goes on its road from them to the store. */
 import { Sparkline } from '../charts/sparkline.tsx';
-import { type HubStatus, type SinkStatus, sinkWords } from '../hub/status.ts';
+import { type HubStatus, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
 import { bytes, count, measured, shortCount, things } from '../kit/format.ts';
 import { Badge, Card } from '../kit/parts.tsx';
 import { linkTo } from '../router.ts';
@@ -91,9 +91,9 @@ function journalState({ failing, space }: HubStatus['journal']): { state: string
 
 const LAGGING_MS = 10_000;
 
-function sinkTone({ state, lagMs }: SinkStatus): Tone {
-  if (state !== 'ok') return 'bad';
-  return lagMs > LAGGING_MS ? 'warn' : 'good';
+function sinkTone(sink: SinkStatus): Tone {
+  if (!takesReadings(sink)) return 'bad';
+  return sink.lagMs > LAGGING_MS ? 'warn' : 'good';
 }
 
 interface StopProps {

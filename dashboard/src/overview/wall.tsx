@@ -107,7 +107,9 @@ function begin(
   reading: Record<string, unknown>,
 ): Trace | undefined {
   const numbers = streamOf(stream)?.fields.filter(({ type }) => type === 'number' || type === 'integer') ?? [];
-  const field = numbers.find(({ name }) => typeof reading[name] === 'number')?.name;
+  const present = numbers.filter(({ name }) => typeof reading[name] === 'number');
+  // Where something is says less in a line than how it moves.
+  const field = (present.find(({ unit }) => unit !== 'deg') ?? present[0])?.name;
   if (field === undefined) return undefined;
   const trace: Trace = { stream, field, points: [] };
   traces.set(device, trace);

@@ -1,12 +1,19 @@
-/** Alerts: which fire, and the rules behind them. */
-import { get } from '../hub/client.http.ts';
+/** Alerts: what fires and what is over, and the rules behind them. */
+import { useState } from 'preact/hooks';
+import { get, patch, path, remove } from '../hub/client.http.ts';
+import { usePaged } from '../hub/paged.ts';
 import { useResource } from '../hub/resource.ts';
-import { fieldValue } from '../kit/format.ts';
-import { Badge, Empty, Trouble, Waiting } from '../kit/parts.tsx';
+import { may } from '../hub/session.ts';
+import { confirmed } from '../kit/dialog.tsx';
+import { Icon } from '../kit/icons.tsx';
+import { PagedTable } from '../kit/paged-table.tsx';
+import { Act, Badge, Card, Empty, Trouble } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
+import { say } from '../kit/toast.tsx';
 import { linkTo } from '../router.ts';
-import { ALERT_TONES, type Alert } from './alert-words.ts';
+import { AddRule } from './alert-rule-form.tsx';
+import { ALERT_TONES, type Alert, type Rule, ruleWords, SEVERITY_TONES } from './alert-words.ts';
 
 const ASK_MS = 3_000;
 
@@ -14,39 +21,118 @@ const COLUMNS: Column<Alert>[] = [
   {
     name: 'state',
     title: 'State',
-    width: '124px',
+    width: '116px',
     cell: ({ state }) => <Badge tone={ALERT_TONES[state]}>{state}</Badge>,
   },
-  { name: 'rule', title: 'Rule', cell: ({ rule }) => rule },
+  { name: 'summary', title: 'What', cell: ({ summary }) => <span title={summary}>{summary}</span> },
+  { name: 'device', title: 'About', width: '18%', cell: about },
+  { name: 'rule', title: 'Rule', width: '16%', lesser: true, cell: ({ rule }) => rule },
+  { name: 'since', title: 'Since', width: '104px', cell: ({ since }) => <Ago at={since} /> },
   {
-    name: 'device',
-    title: 'Device',
-    cell: ({ device }) => device && <a href={linkTo(['devices', device])}>{device}</a>,
+    name: 'over',
+    title: 'Over',
+    width: '104px',
+    lesser: true,
+    cell: ({ resolvedAt }) => resolvedAt !== undefined && <Ago at={resolvedAt} />,
   },
-  { name: 'value', title: 'Value', cell: ({ value }) => fieldValue(value) },
-  { name: 'since', title: 'Since', width: '110px', cell: ({ since }) => <Ago at={since} /> },
 ];
+
+function about({ device, sink }: Alert) {
+  if (device !== undefined) return <a href={linkTo(['devices', device])}>{device}</a>;
+  return sink ?? 'the hub';
+}
 
 /** Only on hubs that have alerts. */
 export function AlertsPage() {
-  const { data, error, reload } = useResource(
-    'alerts',
-    (signal) => get<{ alerts: Alert[] }>('/v1/alerts', { signal }),
-    ASK_MS,
-  );
-  if (!data) return error ? <Trouble error={error} onRetry={reload} /> : <Waiting />;
+  const alerts = usePaged<Alert>('/v1/alerts', 'alerts', {}, ASK_MS);
+  const rules = useResource('rules', (signal) => get<{ rules: Rule[] }>('/v1/alerts/rules', { signal }), ASK_MS * 5);
+  const [adding, setAdding] = useState(false);
   return (
     <>
       <div class="page-head">
         <h1>Alerts</h1>
+        {may('operator') && (
+          <button type="button" class="primary" onClick={() => setAdding(true)}>
+            <Icon name="plus" /> Add rule
+          </button>
+        )}
       </div>
-      <Table
+      <PagedTable
         label="Alerts"
+        list={alerts}
         columns={COLUMNS}
-        rows={data.alerts}
-        keyOf={({ rule, device }) => `${rule} ${device}`}
-        empty={<Empty icon="alerts" title="Nothing fires" />}
+        keyOf={({ id }) => id}
+        empty={
+          <Empty icon="check" title="Nothing fires">
+            No rule has found anything wrong.
+          </Empty>
+        }
       />
+      <Card title="Rules">
+        {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
+        <Table
+          label="Rules"
+          columns={ruleColumns(rules.reload)}
+          rows={rules.data?.rules ?? []}
+          keyOf={({ id }) => id}
+          empty={
+            <Empty icon="alerts" title="No rules yet">
+              A rule says what is wrong, for how long, and of which devices.
+            </Empty>
+          }
+        />
+      </Card>
+      {adding && <AddRule onClose={() => setAdding(false)} onAdded={rules.reload} />}
     </>
+  );
+}
+
+function ruleColumns(reload: () => void): Column<Rule>[] {
+  return [
+    { name: 'id', title: 'Rule', width: '20%', cell: ({ id, description }) => <span title={description}>{id}</span> },
+    { name: 'words', title: 'Fires when', cell: (rule) => <span title={ruleWords(rule)}>{ruleWords(rule)}</span> },
+    {
+      name: 'severity',
+      title: 'Severity',
+      width: '112px',
+      lesser: true,
+      cell: ({ severity }) => <Badge tone={SEVERITY_TONES[severity]}>{severity}</Badge>,
+    },
+    {
+      name: 'origin',
+      title: 'From',
+      width: '116px',
+      lesser: true,
+      cell: ({ origin }) => (origin === 'api' ? 'here' : 'configuration'),
+    },
+    { name: 'actions', title: 'State', width: '170px', cell: (rule) => <RuleActions rule={rule} reload={reload} /> },
+  ];
+}
+
+function RuleActions({ rule: { id, enabled, origin }, reload }: { rule: Rule; reload(): void }) {
+  if (origin === 'configuration' || !may('operator'))
+    return <Badge tone={enabled ? 'good' : 'calm'}>{enabled ? 'on' : 'off'}</Badge>;
+  const toggle = () => patch(path`/v1/alerts/rules/${id}`, { enabled: !enabled }).then(reload);
+  const dismiss = async () => {
+    if (
+      !(await confirmed({
+        title: `Remove the rule ${id}?`,
+        text: 'Its alerts go with it.',
+        yes: 'Remove',
+        danger: true,
+      }))
+    )
+      return;
+    await remove(path`/v1/alerts/rules/${id}`);
+    say(`${id} was removed.`);
+    reload();
+  };
+  return (
+    <span class="row-actions">
+      <Act act={toggle}>{enabled ? 'Switch off' : 'Switch on'}</Act>
+      <Act act={dismiss} kind="danger" label={`Remove ${id}`}>
+        <Icon name="trash" size={16} />
+      </Act>
+    </span>
   );
 }

@@ -2,7 +2,7 @@
 import { get } from '../hub/client.http.ts';
 import { mergedReadings } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
-import { type HubStatus, type SinkStatus, sinkWords } from '../hub/status.ts';
+import { type HubStatus, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
 import { bytes, count, span } from '../kit/format.ts';
 import { Badge, Card, Facts, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
@@ -120,7 +120,7 @@ const SINK_COLUMNS: Column<SinkStatus>[] = [
   {
     name: 'state',
     title: 'State',
-    cell: (sink) => <Badge tone={sink.state === 'ok' ? 'good' : 'bad'}>{sinkWords(sink)}</Badge>,
+    cell: (sink) => <Badge tone={takesReadings(sink) ? 'good' : 'bad'}>{sinkWords(sink)}</Badge>,
   },
   { name: 'written', title: 'Written', width: '120px', align: 'end', cell: ({ written }) => count(written) },
   {
