@@ -1,9 +1,8 @@
 /** Turns a query into InfluxQL, and InfluxDB's answer into rows. */
 import type { Stream } from '../../schemas/index.ts';
-import type { Field } from '../../schemas/stream.ts';
 import { storedKey } from './line-protocol.ts';
 import type { Value } from './reading.ts';
-import { fieldsAsked } from './series.ts';
+import { type Column, columnsAsked } from './series.ts';
 import type { MinuteCounts, Query, Row } from './store.ts';
 
 export interface Select {
@@ -12,7 +11,7 @@ export interface Select {
   /** Bound parameters. */
   placeholders: { device: string };
   /** What the columns after `time` are. */
-  columns: Field[];
+  columns: Column[];
 }
 
 /** A row of InfluxDB's answer: microseconds, then a value or null for each column. */
@@ -20,11 +19,10 @@ export type InfluxRow = [number, ...(Value | null)[]];
 
 /** Undefined when no field can be in the answer. The measurement is looked up in the retention policy of the call. */
 export function selectOf(stream: Stream, query: Query): Select | undefined {
-  const columns = fieldsAsked(stream, query);
+  const columns = columnsAsked(stream, query);
   if (columns.length === 0) return undefined;
   const { buckets, descending } = query;
-  const keys = columns.map((field) => identifier(storedKey(field)));
-  const list = buckets ? keys.map((key) => `${buckets.fn.toUpperCase()}(${key})`) : keys;
+  const list = columns.map(expressionOf);
   const range = `time >= ${micros(query.from)}u AND time < ${micros(query.to)}u`;
   const group = buckets ? ` GROUP BY time(${micros(buckets.everyMs)}u) fill(none)` : '';
   const order = descending ? 'DESC' : 'ASC';
@@ -34,15 +32,21 @@ export function selectOf(stream: Stream, query: Query): Select | undefined {
   return { text, placeholders: { device: query.device }, columns };
 }
 
+function expressionOf({ field, fn }: Column): string {
+  const key = identifier(storedKey(field));
+  return fn ? `${fn.toUpperCase()}(${key})` : key;
+}
+
 /**
  * Adds an answer to the rows by time. Two answers at one time are one reading of which a tag differs (see
  * line-protocol.ts) and merge. A count of nothing is as absent as any other value.
  */
-export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns }: Select, isCount: boolean): void {
+export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns }: Select): void {
   for (const [time, ...values] of answer) {
     const row: Row = rows.get(time) ?? { ts: time / 1000 };
     for (const [index, value] of values.entries()) {
-      if (value !== null && !(isCount && value === 0)) row[columns[index]!.name] = value;
+      const { name, fn } = columns[index]!;
+      if (value !== null && !(fn === 'count' && value === 0)) row[name] = value;
     }
     rows.set(time, row);
   }

@@ -66,12 +66,12 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
   }
 
   /** A row more than asked for tells that no part of the last row is missing: parts of a row come one after another. */
-  async function rowsOf(select: Select, limit: number, isCount: boolean): Promise<Row[]> {
+  async function rowsOf(select: Select, limit: number): Promise<Row[]> {
     const rows = new Map<number, Row>();
     const page = limit + 1;
     for (let offset = 0; rows.size <= limit; offset += page) {
       const answer = await ask(client, options, `${select.text} LIMIT ${page} OFFSET ${offset}`, select.placeholders);
-      mergeRows(rows, answer, select, isCount);
+      mergeRows(rows, answer, select);
       if (answer.length < page) break;
     }
     return [...rows.values()].slice(0, limit);
@@ -90,7 +90,7 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
       const select = stream && selectOf(stream, query);
       if (!select) return [];
       await ensure();
-      return rowsOf(select, query.limit, query.buckets?.fn === 'count');
+      return rowsOf(select, query.limit);
     },
     async incarnation() {
       await ensure();

@@ -213,6 +213,11 @@ export function describeStore(name: string, open: () => Promise<Opened>): void {
           { ts: T0 + 1000, level: 8 },
           { ts: T0 + 3000, turns: 7 },
         ],
+        first: [
+          { ts: T0, level: 1, turns: 1, open: true, note: 'a', mode: 'a' },
+          { ts: T0 + 1000, level: 8, open: false },
+          { ts: T0 + 3000, turns: 7, mode: 'b c' },
+        ],
         last: [
           { ts: T0, level: 4, turns: 2, open: true, note: 'b', mode: 'a' },
           { ts: T0 + 1000, level: 8, open: false },
@@ -241,6 +246,18 @@ export function describeStore(name: string, open: () => Promise<Opened>): void {
         expect(await buckets('count', { from: T0 + 500, fields: ['level'] })).toEqual([
           { ts: T0, level: 1 },
           { ts: T0 + 1000, level: 1 },
+        ]);
+      });
+
+      it('gives a chart the mean with its lowest and highest, and the last of what is no number', async () => {
+        const query: Partial<Query> = { buckets: { everyMs: 1000, fn: 'envelope' } };
+        expect(await ask(device, { ...query, fields: ['level', 'open', 'mode'] })).toEqual([
+          { ts: T0, level: 2.5, level_min: 1, level_max: 4, open: true, mode: 'a' },
+          { ts: T0 + 1000, level: 8, level_min: 8, level_max: 8, open: false },
+          { ts: T0 + 3000, mode: 'b c' },
+        ]);
+        expect(await ask(device, { ...query, fields: ['turns'], descending: true, limit: 1 })).toEqual([
+          { ts: T0 + 3000, turns: 7, turns_min: 7, turns_max: 7 },
         ]);
       });
 

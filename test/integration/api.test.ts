@@ -262,7 +262,13 @@ describe('a mistaken request', () => {
 
   it.each([
     'limit=0',
-    'limit=10001',
+    'limit=1000001',
+    'points=1',
+    'fill=null',
+    'fill=much&every=1m',
+    'fill=previous&every=1m',
+    'points=100&every=1m',
+    'fields=level',
     'limit=ten',
     'order=up',
     'fn=sum',
@@ -323,7 +329,12 @@ describe('telemetry', () => {
   it('is asked of the store as the person asked', async () => {
     const path =
       '/v1/devices/a/telemetry?stream=power&from=1000&to=1970-01-01T00:00:05Z&fields=power&limit=7&order=asc&every=2s&fn=max';
-    expect((await hub.call('GET', path)).body).toEqual({ device: 'a', stream: 'power', rows });
+    expect((await hub.call('GET', path)).body).toEqual({
+      device: 'a',
+      stream: 'power',
+      resolution: { source: 'raw', everyMs: 2_000 },
+      rows,
+    });
     expect(hub.store.asked).toEqual([
       {
         device: 'a',

@@ -198,6 +198,15 @@ describe('hub query', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 
+  it('asks several devices, or those with a tag, at once', async () => {
+    await hub.devices.add('b', { tags: { floor: '1' } });
+    const line = '{"device":"b","ts":1782864000000,"power":3.5,"voltage":230}\n';
+    expect(await run(['query', 'a,b', 'power', '--ndjson'])).toMatchObject({ stdout: line.replace('b', 'a') + line });
+    expect(await run(['query', 'floor=1', 'power', '--ndjson'])).toMatchObject({ stdout: line });
+    const { stdout } = await run(['query', 'floor=1', 'power', '--points', '10']);
+    expect(stdout).toMatch(/^TIME +device .* power +power_min +power_max$/m);
+  });
+
   it('tells each mistake that the hub found by the option that was typed', async () => {
     const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
     expect(code).toBe(2);
