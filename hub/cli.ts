@@ -4,6 +4,7 @@ import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
 import { connect } from './cli.http.ts';
 import { askOn } from './cli.terminal.ts';
+import { registerAlerts } from './cli-alerts.ts';
 import { registerAudit } from './cli-audit.ts';
 import { registerCommands } from './cli-commands.ts';
 import { registerDashboard } from './cli-dashboard.ts';
@@ -30,7 +31,7 @@ export function registerCli(program: Command): void {
   program.addHelpText('beforeAll', () => tolerate() ?? '');
   program.hook('preAction', (_, action) => (action.name() === 'start' ? undefined : tolerate()));
   const parts = [registerDevices, registerReadings, registerCommands, registerGroups, registerSchedules];
-  for (const register of [...parts, registerStatus, registerDashboard, registerOperators, registerAudit])
+  for (const register of [...parts, registerStatus, registerDashboard, registerOperators, registerAudit, registerAlerts])
     register(program, verb);
   registerJournal(program);
   registerCompletion(program, verb);

@@ -8,6 +8,7 @@ import { selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
 import { type CertificateFiles, type CertificateKeeper, keepCertificate } from './gateway/certificates.tls.ts';
 import { createListener, type Listener } from './gateway/listener.ws.ts';
 import type { HubStart } from './hub.ts';
+import type { AlertParts } from './hub-alerts.ts';
 import type { Records } from './hub-records.ts';
 import type { Road } from './hub-road.ts';
 import type { Storage } from './hub-storage.ts';
@@ -62,11 +63,15 @@ export async function openApi(
   { catalog, store, quarantine }: Storage,
   records: Records,
   { sessions, live, metrics, reporter }: Road,
+  { rules, alerts, deliveries }: AlertParts,
   jobs: Jobs,
   certificate: CertificateKeeper | undefined,
 ): Promise<string> {
   const deps = {
     ...records,
+    rules,
+    alerts,
+    deliveries,
     jobs: jobs.list,
     pushToken: (id: string, token: string) => sessions.get(id)?.push({ type: 'token', token }) ?? false,
     keepOperatorToken: (name: string, token: string) => keepAdminToken(join(dataDir, 'admin.token'), name, token),

@@ -18,6 +18,7 @@ import { type BrowserSessions, createBrowserSessions } from './operators/browser
 import { createOperators, type OperatorRow, type Operators } from './operators/operators.ts';
 
 export interface Records {
+  backplane: Backplane;
   devices: Devices;
   presence: PresenceBook;
   operators: Operators;
@@ -45,7 +46,7 @@ export async function openRecords(start: HubStart, types: Catalog['commands']): 
   const madeAdmin = await ensureAdmin(operators, join(dataDir, 'admin.token'));
   const audit = await openAudit(start);
   if (madeAdmin) await audit.record(ADMIN_MADE);
-  const told = { devices, presence, operators, browserSessions, audit };
+  const told = { backplane, devices, presence, operators, browserSessions, audit };
   return { ...told, ...openCommands(start, backplane, types, devices, audit) };
 }
 

@@ -1,6 +1,7 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
 import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
+import { type AlertParts, openAlerts } from './hub-alerts.ts';
 import { openApi, openCertificates, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
 import { openRoad, type Road } from './hub-road.ts';
@@ -55,9 +56,10 @@ async function build(start: HubStart): Promise<Hub> {
   const storage = await openStorage(start);
   const records = await openRecords(start, storage.catalog.commands);
   const road = openRoad(start, storage, records);
-  const jobs = openJobs(start, storage, records, road);
+  const alerts = openAlerts(start, storage, records, road);
+  const jobs = openJobs(start, storage, records, road, alerts);
   const certificates = await openCertificates(start);
-  const api = await openApi(start, storage, records, road, jobs, certificates.api);
+  const api = await openApi(start, storage, records, road, alerts, jobs, certificates.api);
   const gateway = await openGateway(start, records, road, certificates);
   road.reporter.tellGateway(gateway);
   readiness.set(true);
@@ -75,8 +77,14 @@ async function build(start: HubStart): Promise<Hub> {
   };
 }
 
-function openJobs({ log, stack }: HubStart, storage: Storage, records: Records, { care }: Road): Jobs {
-  const table = [...timetable(storage, records), ...(care?.jobs ?? [])];
+function openJobs(
+  { log, stack }: HubStart,
+  storage: Storage,
+  records: Records,
+  { care }: Road,
+  alerts: AlertParts,
+): Jobs {
+  const table = [...timetable(storage, records), ...(care?.jobs ?? []), ...alerts.jobs];
   const jobs = startJobs(table, (job, error) => log.error({ job, err: error }, 'a job failed'));
   stack.push('jobs', () => jobs.close());
   return jobs;

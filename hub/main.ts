@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
 import { registerCli } from './cli.ts';
 import { type Config, EXIT_CONFIG, loadConfig, OPTIONS, redacted, secretsOf } from './config.ts';
+import { checkAlerts } from './hub-alerts.ts';
 import { UserError } from './kit/errors.ts';
 import { hideSecrets, redact } from './kit/redact.ts';
 
@@ -55,6 +56,7 @@ configCommand
   .action((flags: ConfigFlags) => {
     const { config, file } = readConfig(flags);
     const { streams, commands } = loadCatalog(config.schemas.dir);
+    checkAlerts(config, { streams });
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );

@@ -1,4 +1,5 @@
 /** The whole table of routes: what the server carries, the OpenAPI document describes and the tests walk. */
+import { type AlertRouteDeps, alertRoutes } from './alert-routes.ts';
 import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
 import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
 import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
@@ -22,6 +23,7 @@ export interface RouteDeps
     ScheduleRouteDeps,
     TelemetryRouteDeps,
     LiveRouteDeps,
+    AlertRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
@@ -40,6 +42,7 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...scheduleRoutes(deps),
     ...telemetryRoutes(deps),
     ...liveRoutes(deps),
+    ...alertRoutes(deps),
     ...operatorRoutes(deps),
     ...sessionRoutes(deps),
     ...auditRoutes(deps),

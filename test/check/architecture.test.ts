@@ -11,6 +11,7 @@ const ENTRY_POINTS = [
   'hub/hub-road.ts',
   'hub/hub-care.ts',
   'hub/hub-doors.ts',
+  'hub/hub-alerts.ts',
   'hub/main.ts',
   'hub/cli.ts',
   'hub/hub.ts',
@@ -42,11 +43,12 @@ const OUTSIDE = new Set(
 /** Rule 4: which features a feature may know. */
 const ARROWS: Record<string, string[]> = {
   gateway: ['telemetry', 'commands', 'devices'],
-  api: ['gateway', 'telemetry', 'commands', 'devices', 'operators', 'audit'],
+  api: ['gateway', 'telemetry', 'commands', 'devices', 'operators', 'audit', 'alerts'],
   commands: ['devices', 'backplane'],
   devices: ['backplane'],
   operators: ['devices', 'backplane'],
   audit: [],
+  alerts: ['devices', 'telemetry', 'backplane'],
   bridge: ['telemetry', 'commands', 'devices'],
   telemetry: [],
   backplane: [],

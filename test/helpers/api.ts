@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import { createAlerts } from '../../hub/alerts/alerts.ts';
+import { createDeliveries } from '../../hub/alerts/deliveries.ts';
+import { createRules } from '../../hub/alerts/rules.ts';
 import { type ApiDeps, type ApiOptions, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
@@ -116,6 +119,17 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     deviceExists: (id) => devices.get(id) !== undefined,
     readCron,
   });
+  const rules = createRules({
+    configured: [],
+    table: backplane.table('alert-rules'),
+    context: { streams: loadCatalog().streams, sinks: ['store', 'quarantine'], channels: [] },
+  });
+  const alerts = createAlerts({
+    ...{ rules, devices, table: backplane.table('alerts'), tell: async () => {} },
+    presenceOf: presence.of,
+    sinks: () => [],
+    refusedBySinks: () => 0,
+  });
   const audit = await createSqliteAudit({ file: join(dataDir, 'audit.db') });
   const live = createLive();
   const store = fakeStore();
@@ -138,7 +152,11 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     reasons: [] as string[],
     quarantine: [] as QuarantinedReading[],
   };
+  const deliveries = createDeliveries({ channels: [], table: backplane.table('alert-notices'), log });
   const deps: ApiDeps = {
+    rules,
+    alerts,
+    deliveries,
     devices,
     commands,
     groups,
@@ -202,6 +220,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
 
   return {
     api,
+    alerts,
     audit,
     call,
     close,

@@ -172,7 +172,7 @@ describe('the command line', () => {
     registerCli(program);
     const roles = new Map(leavesOf(program).map(([path, verb]) => [path, roleIn(verb)]));
     const changing =
-      /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|audit)$/;
+      /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|alerts (test|rules (add|rm|enable|disable))|audit)$/;
     for (const [path, role] of roles) {
       if (path === 'completion' || path === 'help') continue;
       const needed = path.startsWith('operators ') ? 'admin' : changing.test(path) ? 'operator' : 'viewer';
