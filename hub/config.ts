@@ -1,5 +1,5 @@
 /** The configuration: YAML, environment and secret files become one checked, frozen `Config`, or a list of mistakes. */
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
 import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
@@ -24,6 +24,7 @@ interface OptionSchema {
   default?: unknown;
   enum?: string[];
   properties?: Record<string, OptionSchema>;
+  items?: OptionSchema;
   'x-secret'?: boolean;
 }
 
@@ -33,6 +34,8 @@ export interface Option {
   /** Its name in the environment. */
   env: string;
   schema: OptionSchema;
+  /** Of a list of sections: the options of each. They have no name in the environment: the list is JSON there. */
+  items?: Option[];
 }
 
 /** Variables that start with HUB_ but are not options: the CLI and the entry point read them. */
@@ -44,7 +47,9 @@ export const OPTIONS: readonly Option[] = flatten(configSchema as unknown as Opt
 function flatten(schema: OptionSchema, path: string[]): Option[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
     const at = [...path, key];
-    return property.properties ? flatten(property, at) : [{ path: at, env: variableOf(at), schema: property }];
+    if (property.properties) return flatten(property, at);
+    const items = property.items?.properties ? { items: flatten(property.items, [...path, `${key}[]`]) } : {};
+    return [{ path: at, env: variableOf(at), schema: property, ...items }];
   });
 }
 
@@ -100,6 +105,11 @@ function offsetOf(document: Document, path: string[]): number {
   let node: unknown = document.contents;
   let offset = 0;
   for (const key of path) {
+    if (isSeq(node)) {
+      node = node.items[Number(key)];
+      if (isNode(node)) offset = node.range?.[0] ?? offset;
+      continue;
+    }
     if (!isMap(node)) break;
     const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === key);
     if (!pair) break;
@@ -120,7 +130,7 @@ function applyEnvironment(config: Tree, env: ConfigSource['env'], fromEnv: Map<s
       mistakes.push(`environment ${name}: is no option of the hub`);
       continue;
     }
-    setAt(config, option.path, parseValue(text, option.schema.type));
+    setAt(config, option.path, parseValue(text, option));
     fromEnv.set(option.path.join('/'), name);
   }
   return mistakes;
@@ -138,7 +148,8 @@ function setAt(config: Tree, path: string[], value: unknown): void {
 }
 
 /** A text that does not look like its type is left as text, so that the schema can say what is wrong with it. */
-function parseValue(text: string, type: string): unknown {
+function parseValue(text: string, { schema: { type }, items }: Option): unknown {
+  if (items) return parseJson(text);
   if (type === 'array')
     return text
       .split(',')
@@ -148,6 +159,14 @@ function parseValue(text: string, type: string): unknown {
     return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   return text;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
@@ -189,7 +208,7 @@ function readSecrets(store: Config['store'], readFile: ConfigSource['readFile'])
 
 function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: string[]) => string): string {
   const keys = path.split('/').slice(1);
-  const variable = fromEnv.get(keys.join('/'));
+  const variable = keys.map((_, at) => fromEnv.get(keys.slice(0, at + 1).join('/'))).find(Boolean);
   return variable ? `environment ${variable}: ` : locate(keys);
 }
 
@@ -197,23 +216,33 @@ const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'th
 
 /** Every secret that the configuration holds, with the user name beside it, for `hideSecrets`. */
 export function secretsOf(config: Config): { user?: string; secret: string }[] {
-  return OPTIONS.filter(({ schema }) => schema['x-secret']).flatMap(({ path }) => {
-    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, config as unknown as Tree);
-    const secret = section[path.at(-1)!];
-    if (typeof secret !== 'string') return [];
-    return [typeof section.username === 'string' ? { user: section.username, secret } : { secret }];
+  return secretsIn(config, configSchema as unknown as OptionSchema);
+}
+
+function secretsIn(value: unknown, schema: OptionSchema): { user?: string; secret: string }[] {
+  if (schema.items && Array.isArray(value)) return value.flatMap((item) => secretsIn(item, schema.items!));
+  if (typeof value !== 'object' || value === null) return [];
+  const { username } = value as Tree;
+  return Object.entries(value).flatMap(([key, part]) => {
+    const own = schema.properties?.[key];
+    if (!own) return [];
+    if (!own['x-secret'] || typeof part !== 'string') return secretsIn(part, own);
+    return [typeof username === 'string' ? { user: username, secret: part } : { secret: part }];
   });
 }
 
 /** A copy of the configuration in which secrets are masked, for people and logs. */
 export function redacted(config: Config): Config {
-  const copy = structuredClone(config) as unknown as Tree;
-  for (const { path, schema } of OPTIONS) {
-    if (!schema['x-secret']) continue;
-    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, copy);
-    if (section[path.at(-1)!] !== undefined) section[path.at(-1)!] = '***';
-  }
-  return copy as unknown as Config;
+  return masked(config, configSchema as unknown as OptionSchema) as Config;
+}
+
+function masked(value: unknown, schema: OptionSchema): unknown {
+  if (value === undefined) return undefined;
+  if (schema['x-secret']) return '***';
+  if (schema.items && Array.isArray(value)) return value.map((item) => masked(item, schema.items!));
+  if (!schema.properties) return value;
+  const parts = Object.entries(value as Tree).map(([key, part]) => [key, masked(part, schema.properties![key]!)]);
+  return Object.fromEntries(parts);
 }
 
 function deepFreeze<T extends object>(object: T): T {

@@ -32,6 +32,8 @@ export class RuleWatch {
   readonly #members = new Set<string>();
   /** Of `no-reading`: when each was heard last. */
   readonly #heard = new Map<string, number>();
+  /** Of `no-reading`: since when a first reading is waited for. */
+  readonly #awaited = new Map<string, number>();
   readonly #growth: Growth;
 
   /** `hasRoom` is asked before one more subject is watched. */
@@ -57,6 +59,7 @@ export class RuleWatch {
     else {
       this.#members.delete(id);
       this.#heard.delete(id);
+      this.#awaited.delete(id);
     }
   }
 
@@ -130,15 +133,26 @@ export class RuleWatch {
     return this.#watches.get(device ?? sink ?? '')?.value;
   }
 
-  /** Who never connected is not missed; after a start of the hub everybody gets the whole time again. */
+  /** Who never connected is not missed; who was not heard yet has the whole time, from the start of the hub or its coming. */
   #lookForQuiet(now: number, world: World): void {
-    const { forMs } = this.rule;
     for (const id of this.#members) {
-      const heardAt = this.#heard.get(id) ?? this.#startedAt;
-      if (now - heardAt < forMs) {
-        if (this.#heard.has(id)) this.#see(id, 'good', undefined, heardAt);
-      } else if (this.#watches.has(id) || world.presenceOf(id)) this.#see(id, 'bad', undefined, heardAt);
+      const heardAt = this.#heard.get(id);
+      const since = heardAt ?? this.#awaitedSince(id, world);
+      if (since === undefined) continue;
+      if (now - since >= this.rule.forMs) this.#see(id, 'bad', undefined, since);
+      else if (heardAt !== undefined) this.#see(id, 'good', undefined, heardAt);
     }
+  }
+
+  /** Found out once: a device that comes and goes without a reading gains no time by it. */
+  #awaitedSince(id: string, world: World): number | undefined {
+    const known = this.#awaited.get(id);
+    if (known !== undefined) return known;
+    const presence = world.presenceOf(id);
+    if (!presence) return undefined;
+    const since = Math.max(this.#startedAt, presence.since);
+    this.#awaited.set(id, since);
+    return since;
   }
 
   #lookAtPresence(id: string, presence: Presence | undefined, now: number): void {

@@ -2,6 +2,9 @@
  * The OpenAPI document tells the truth: every route of a running hub is called, and what it answers fits its schemas.
  * A new route fails here until `CASES` has a call of it that succeeds and one that is refused.
  */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiDocument, createJudge, type Operation } from '../helpers/api-document.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
@@ -113,6 +116,21 @@ const CASES: Case[] = [
   { of: 'POST /v1/groups/{id}/cancel', ids: ['$group'], status: 200 },
   { of: 'POST /v1/groups/{id}/cancel', ids: ['none'], status: 404 },
 
+  { of: 'POST /v1/alerts/rules', body: { id: 'gone', kind: 'offline' }, status: 201 },
+  { of: 'POST /v1/alerts/rules', body: { id: 'odd', kind: 'field' }, status: 400 },
+  { of: 'GET /v1/alerts/rules', status: 200 },
+  { of: 'GET /v1/alerts/rules/{id}', ids: ['gone'], status: 200 },
+  { of: 'GET /v1/alerts/rules/{id}', ids: ['none'], status: 404 },
+  { of: 'PATCH /v1/alerts/rules/{id}', ids: ['gone'], body: { forMs: 1_000, severity: null }, status: 200 },
+  { of: 'PATCH /v1/alerts/rules/{id}', ids: ['gone'], body: { above: 1 }, status: 400 },
+  { of: 'GET /v1/alerts', query: '?state=firing', status: 200 },
+  { of: 'GET /v1/alerts', query: '?state=bad', status: 400 },
+  { of: 'GET /v1/alerts/channels', status: 200 },
+  { of: 'POST /v1/alerts/channels/{name}/test', ids: ['on-call'], status: 204 },
+  { of: 'POST /v1/alerts/channels/{name}/test', ids: ['none'], status: 404 },
+  { of: 'DELETE /v1/alerts/rules/{id}', ids: ['gone'], status: 204 },
+  { of: 'DELETE /v1/alerts/rules/{id}', ids: ['gone'], status: 404 },
+
   { of: 'POST /v1/schedules', body: { id: 's', cron: '0 3 * * *', device: 'a', name: 'identify' }, status: 201 },
   { of: 'POST /v1/schedules', body: { id: 't', cron: 'soon', device: 'a', name: 'identify' }, status: 400 },
   { of: 'POST /v1/schedules/{id}/run', ids: ['s'], status: 202 },
@@ -154,12 +172,17 @@ const CASES: Case[] = [
 ];
 
 let hub: TestHub;
+/** Takes the notices of alerts. */
+let receiver: Server;
 let device: RawDevice;
 let judge: ReturnType<typeof createJudge>;
 let document: ApiDocument;
 
 beforeAll(async () => {
-  hub = await startTestHub();
+  receiver = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  hub = await startTestHub({ HUB_ALERTS__WEBHOOKS: JSON.stringify([{ name: 'on-call', url }]) });
   device = await connectRaw(hub, { token: await hub.addDevice('a') });
   device.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ power: 5 }, { power: 'much' }] });
   await device.next();
@@ -167,7 +190,10 @@ beforeAll(async () => {
   document = await hub.call('GET', '/openapi.json');
   judge = createJudge(document);
 });
-afterAll(() => hub.dispose());
+afterAll(async () => {
+  await hub.dispose();
+  receiver.close();
+});
 
 async function untilQuarantined(count: number) {
   const { readings } = await hub.call<{ readings: unknown[] }>('GET', '/v1/quarantine');
