@@ -10,7 +10,6 @@ import { hasRoute } from './hub/catalog.ts';
 import { joined, joinNow, nextAttemptAt } from './hub/live.ts';
 import { may, type Role, session, signOut } from './hub/session.ts';
 import { Icon, type IconName } from './kit/icons.tsx';
-import { Empty } from './kit/parts.tsx';
 import { theme, toggleTheme } from './kit/theme.ts';
 import { now } from './kit/time.tsx';
 import { complain } from './kit/toast.tsx';
@@ -167,9 +166,13 @@ function LostNotice() {
 
 function NoRoom() {
   return (
-    <Empty icon="search" title="There is no such page">
-      Or your role does not open it. <a href="#/">Go to the overview</a>.
-    </Empty>
+    <div class="empty">
+      <Icon name="search" size={32} />
+      <h1>There is no such page</h1>
+      <p>
+        Or your role does not open it. <a href="#/">Go to the overview</a>.
+      </p>
+    </div>
   );
 }
 

@@ -24,7 +24,8 @@ interface ChartProps {
 
 const HEIGHT_PX = 168;
 const AXIS_PX = 54;
-const FONT = '11.5px system-ui, sans-serif';
+/** uPlot scales whole pixels only. */
+const FONT = '12px system-ui, sans-serif';
 
 /** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
 export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: ChartProps) {

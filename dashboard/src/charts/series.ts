@@ -73,6 +73,11 @@ export class Series {
     return this.#points.length;
   }
 
+  /** The line itself, oldest first. */
+  get line(): { ts: number; value: number }[] {
+    return this.#points.map(({ ts, mean }) => ({ ts, value: mean }));
+  }
+
   /** The newest point. */
   get last(): { ts: number; value: number } | undefined {
     const point = this.#points.at(-1);

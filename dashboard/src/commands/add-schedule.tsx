@@ -6,8 +6,9 @@ import { Dialog } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
 import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
-import { TargetFields, targetOf, useTarget } from './selector-fields.tsx';
+import { TargetFields, useTarget } from './selector-fields.tsx';
 import { meant, OrderInputs, useOrder } from './send-form.tsx';
+import { targetOf } from './target.ts';
 
 const MISSED: [string, string][] = [
   ['skip', 'are left out'],

@@ -9,6 +9,7 @@ import { Act, Badge, Facts } from '../kit/parts.tsx';
 import { Clock, Moment } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
 import { linkTo } from '../router.ts';
+import { stepsOf } from './steps.ts';
 
 /** The state in a word; what it means on hover. */
 export function StateBadge({ state }: { state: CommandState }) {
@@ -28,28 +29,6 @@ export function paramsText(params: Record<string, unknown> | undefined): string 
   return Object.entries(params ?? {})
     .map(([name, value]) => `${name} ${fieldValue(value)}`)
     .join(', ');
-}
-
-interface Step {
-  title: string;
-  at?: number | undefined;
-  reached: boolean;
-}
-
-/** What it has gone through, and what is to come. */
-export function stepsOf(command: Command): Step[] {
-  const { state, createdAt, acceptedAt, finishedAt, deadlineAt, timeoutMs, attempt } = command;
-  const sent = attempt > 0;
-  const ended = STATES[state].ended || state === 'unknown';
-  const steps: Step[] = [{ title: 'queued', at: createdAt, reached: true }];
-  if (sent || !ended) {
-    const sentAt = deadlineAt === undefined ? undefined : deadlineAt - timeoutMs;
-    steps.push({ title: attempt > 1 ? `sent (${attempt} times)` : 'sent', at: sentAt, reached: sent });
-  }
-  if (acceptedAt !== undefined || !ended)
-    steps.push({ title: 'accepted', at: acceptedAt, reached: acceptedAt !== undefined });
-  steps.push({ title: ended ? state : 'done', at: finishedAt, reached: ended });
-  return steps;
 }
 
 /** The life of a command, as it happens. */

@@ -1,7 +1,7 @@
 /** A list of commands that changes as they do; a press opens one. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import type { Command } from '../hub/commands.ts';
+import { type Command, withChanges } from '../hub/commands.ts';
 import { commandsIn, useLive } from '../hub/live.ts';
 import type { Paged } from '../hub/paged.ts';
 import { PagedTable } from '../kit/paged-table.tsx';
@@ -54,17 +54,3 @@ export function CommandTable({ list, takes, without = [], empty }: CommandTableP
     </>
   );
 }
-
-/** Those that changed in their places, those that are new before them. */
-export function withChanges(
-  commands: Command[],
-  changed: ReadonlyMap<string, Command>,
-  takes: (command: Command) => boolean,
-): Command[] {
-  const known = new Set(commands.map(({ id }) => id));
-  const kept = commands.map((command) => newer(command, changed.get(command.id)));
-  const added = [...changed.values()].filter((command) => !known.has(command.id) && takes(command));
-  return [...added.reverse(), ...kept];
-}
-
-const newer = (one: Command, other: Command | undefined) => (other && other.updatedAt >= one.updatedAt ? other : one);

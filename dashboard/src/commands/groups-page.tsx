@@ -19,8 +19,9 @@ import { useForm } from '../kit/use-form.ts';
 import { goTo, linkTo } from '../router.ts';
 import { commandTitle, paramsText } from './command-parts.tsx';
 import { CommandTable } from './command-table.tsx';
-import { TargetFields, targetOf, useTarget } from './selector-fields.tsx';
+import { TargetFields, useTarget } from './selector-fields.tsx';
 import { meant, OrderInputs, useOrder } from './send-form.tsx';
+import { targetOf } from './target.ts';
 
 const ASK_MS = 2_000;
 
@@ -137,7 +138,7 @@ function SendToMany({ onClose }: { onClose(): void }) {
             input={{ inputMode: 'numeric' }}
           />
           <TextField
-            label="Stop when failed (optional)"
+            label="Stop at failed (optional)"
             value={stopPercent}
             onText={setStopPercent}
             unit="%"

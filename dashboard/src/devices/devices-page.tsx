@@ -10,7 +10,8 @@ import { type Column, type Sorting, sorted, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { goTo, linkTo, place } from '../router.ts';
 import { AddDevice } from './add-device.tsx';
-import { type DeviceFilter, fits, PresenceBadge, Tags, tagsOf } from './device-parts.tsx';
+import { type DeviceFilter, fits, tagsOf } from './device-filter.ts';
+import { PresenceBadge, Tags } from './device-parts.tsx';
 import { useFleet } from './fleet.ts';
 
 const COLUMNS: Column<Device>[] = [
@@ -32,6 +33,7 @@ const COLUMNS: Column<Device>[] = [
     name: 'since',
     title: 'Since',
     width: '112px',
+    lesser: true,
     by: ({ presence }) => -presence.since,
     cell: ({ presence }) => <Ago at={presence.since} />,
   },

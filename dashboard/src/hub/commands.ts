@@ -117,3 +117,17 @@ export function targetText({ device, selector }: { device?: string; selector?: S
   const named = ids.length > 3 ? `${ids.slice(0, 3).join(', ')} and ${ids.length - 3} more` : ids.join(', ');
   return [tags.join(', '), named].filter(Boolean).join(' among ') || 'every device';
 }
+
+/** Those that changed in their places, those that are new before them. */
+export function withChanges(
+  commands: Command[],
+  changed: ReadonlyMap<string, Command>,
+  takes: (command: Command) => boolean,
+): Command[] {
+  const known = new Set(commands.map(({ id }) => id));
+  const kept = commands.map((command) => newer(command, changed.get(command.id)));
+  const added = [...changed.values()].filter((command) => !known.has(command.id) && takes(command));
+  return [...added.reverse(), ...kept];
+}
+
+const newer = (one: Command, other: Command | undefined) => (other && other.updatedAt >= one.updatedAt ? other : one);

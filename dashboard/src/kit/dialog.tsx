@@ -60,11 +60,14 @@ export function confirmed(question: Question): Promise<boolean> {
   });
 }
 
-/** Who goes elsewhere has not said yes. */
-addEventListener('hashchange', () => asked.value?.answer(false));
-
 /** Where questions appear. */
 export function Questions() {
+  useEffect(() => {
+    // Who goes elsewhere has not said yes.
+    const leave = () => asked.value?.answer(false);
+    addEventListener('hashchange', leave);
+    return () => removeEventListener('hashchange', leave);
+  }, []);
   const question = asked.value;
   if (!question) return null;
   const { title, text, yes, danger = false, answer } = question;

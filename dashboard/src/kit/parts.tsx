@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import { Icon, type IconName } from './icons.tsx';
 import { complain, say } from './toast.tsx';
 
+/** What a state means for a person; each has a colour and a shape. */
 export type Tone = 'good' | 'warn' | 'bad' | 'calm' | 'busy';
 
 /** A state in a word, with a shape beside its colour. */

@@ -95,9 +95,9 @@ function Head<Row>({ columns, sorting, onSort }: TableProps<Row>) {
             <th
               key={name}
               scope="col"
-              class={classOf(align, lesser)}
+              class={classOf(align, lesser, width?.endsWith('%'))}
               aria-sort={order}
-              style={width === undefined ? {} : { width }}
+              style={width === undefined ? {} : { '--width': width }}
             >
               {by && onSort ? (
                 <button type="button" class="bare" onClick={() => onSort({ column: name, down: down === false })}>
@@ -142,7 +142,8 @@ function Line<Row>({ row, columns, index, onOpen }: LineProps<Row>) {
   );
 }
 
-const classOf = (align?: 'end', lesser?: boolean) => [align, lesser && 'lesser'].filter(Boolean).join(' ');
+const classOf = (align?: 'end', lesser?: boolean, share?: boolean) =>
+  [align, lesser && 'lesser', share && 'share'].filter(Boolean).join(' ');
 
 /** A button, a link or a selection inside of the row is not the row. */
 function isPlainPress({ target }: MouseEvent): boolean {

@@ -1,8 +1,7 @@
 /** The newest refusals and the newest commands, a few of each. */
 import { commandTitle, StateBadge } from '../commands/command-parts.tsx';
-import { withChanges } from '../commands/command-table.tsx';
 import { get } from '../hub/client.http.ts';
-import type { Command } from '../hub/commands.ts';
+import { type Command, withChanges } from '../hub/commands.ts';
 import { commandsIn, useLive } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
 import { Card } from '../kit/parts.tsx';

@@ -1,6 +1,6 @@
 /** Devices as they speak: the newest value of each with its last minutes, moving. */
 import { useRef, useState } from 'preact/hooks';
-import { scaleOf } from '../charts/scale.ts';
+import { Series } from '../charts/series.ts';
 import { Sparkline } from '../charts/sparkline.tsx';
 import { fieldOf, streamOf } from '../hub/catalog.ts';
 import { get, hubNow, withQuery } from '../hub/client.http.ts';
@@ -12,6 +12,7 @@ import { fieldValue } from '../kit/format.ts';
 import { Card, Empty } from '../kit/parts.tsx';
 import { now } from '../kit/time.tsx';
 import { linkTo } from '../router.ts';
+import { ofAllKinds } from './kinds.ts';
 
 /** So many fit a screen, and no more are asked for. */
 const SHOWN = 12;
@@ -25,7 +26,9 @@ const DRAW_MS = 1_000;
 interface Trace {
   stream: string;
   field: string;
-  points: { ts: number; value: number }[];
+  /** The newest value as it came; the line has means. */
+  newest: number;
+  series: Series;
 }
 
 /** Devices that are connected, of as many kinds as there are. */
@@ -57,17 +60,6 @@ async function someOnline(signal: AbortSignal): Promise<Device[]> {
   return ofAllKinds(devices, SHOWN);
 }
 
-/** Takes from each kind (the id without its number) in turn, so that a big fleet does not hide a small one. */
-export function ofAllKinds(devices: Device[], most: number): Device[] {
-  const kinds = Map.groupBy(devices, ({ id }) => id.replace(/\d+$/, ''));
-  const rows = [...kinds.values()];
-  const picked: Device[] = [];
-  for (let turn = 0; picked.length < Math.min(most, devices.length); turn += 1) {
-    for (const row of rows) if (picked.length < most) picked.push(...row.slice(turn, turn + 1));
-  }
-  return picked.sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true }));
-}
-
 /** The first number of the first stream of each, as it comes; its past once. */
 function useTraces(ids: string[]): ReadonlyMap<string, Trace> {
   const traces = useRef(new Map<string, Trace>()).current;
@@ -82,65 +74,52 @@ function useTraces(ids: string[]): ReadonlyMap<string, Trace> {
   return traces;
 }
 
-function hear(
-  traces: Map<string, Trace>,
-  device: string,
-  stream: string,
-  reading: { ts: number } & Record<string, unknown>,
-) {
+type News = { ts: number } & Record<string, unknown>;
+
+function hear(traces: Map<string, Trace>, device: string, stream: string, reading: News): void {
   const known = traces.get(device);
   if (known && known.stream !== stream) return;
   const trace = known ?? begin(traces, device, stream, reading);
   const value = trace && reading[trace.field];
   if (!trace || typeof value !== 'number') return;
-  const last = trace.points.at(-1);
-  if (last && reading.ts <= last.ts) return;
-  const oldest = hubNow() - SPAN_MS;
-  trace.points = [...trace.points.filter(({ ts }) => ts >= oldest), { ts: reading.ts, value }];
+  trace.newest = value;
+  trace.series.add(reading.ts, value);
+  trace.series.trim(hubNow() - SPAN_MS);
 }
 
 /** What is drawn of a device is decided by its first reading; what it said before is asked for. */
-function begin(
-  traces: Map<string, Trace>,
-  device: string,
-  stream: string,
-  reading: Record<string, unknown>,
-): Trace | undefined {
+function begin(traces: Map<string, Trace>, device: string, stream: string, reading: News): Trace | undefined {
   const numbers = streamOf(stream)?.fields.filter(({ type }) => type === 'number' || type === 'integer') ?? [];
   const present = numbers.filter(({ name }) => typeof reading[name] === 'number');
   // Where something is says less in a line than how it moves.
   const field = (present.find(({ unit }) => unit !== 'deg') ?? present[0])?.name;
   if (field === undefined) return undefined;
-  const trace: Trace = { stream, field, points: [] };
-  traces.set(device, trace);
+  const series = new Series(SPAN_MS / POINTS, numberOnly);
   const to = hubNow();
   history({ device, stream, from: to - SPAN_MS, to, points: POINTS }).then(
-    ({ rows }) => {
-      const first = trace.points[0]?.ts ?? Number.POSITIVE_INFINITY;
-      const past = rows.map((row) => ({ ts: row.ts, value: row[field] }));
-      const known = past.filter((point): point is Trace['points'][number] => typeof point.value === 'number');
-      trace.points = [...known.filter(({ ts }) => ts < first), ...trace.points];
-    },
+    ({ rows }) => series.load(rows, field),
     () => {},
   );
+  const trace: Trace = { stream, field, newest: Number.NaN, series };
+  traces.set(device, trace);
   return trace;
 }
 
+const numberOnly = (value: unknown) => (typeof value === 'number' ? value : undefined);
+
 function Voice({ id, trace, hue }: { id: string; trace: Trace | undefined; hue: number }) {
-  const to = Math.max(now.value, trace?.points.at(-1)?.ts ?? 0);
   const field = trace && fieldOf(trace.stream, trace.field);
-  const value = trace?.points.at(-1)?.value;
-  const isKnown = field && scaleOf(field, undefined);
+  const to = Math.max(now.value, trace?.series.last?.ts ?? 0);
   return (
     <a class="voice" href={linkTo(['devices', id])}>
       <span class="voice-head">
         <strong>{id}</strong>
         <small>{field?.title ?? 'waiting for a reading'}</small>
       </span>
-      <span class="voice-value">{value === undefined ? '–' : fieldValue(value, field?.unit)}</span>
-      {isKnown && (
+      <span class="voice-value">{trace ? fieldValue(trace.newest, field?.unit) : '–'}</span>
+      {field && (
         <Sparkline
-          points={trace.points}
+          points={trace.series.line}
           from={to - SPAN_MS}
           to={to}
           label={`${field.title} in the last two minutes`}

@@ -1,6 +1,7 @@
 /** The form of a new rule of alerts: what is watched decides which fields it has. */
 import { useState } from 'preact/hooks';
-import { TargetFields, targetOf, useTarget } from '../commands/selector-fields.tsx';
+import { TargetFields, useTarget } from '../commands/selector-fields.tsx';
+import { targetOf } from '../commands/target.ts';
 import { catalog, streamOf } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
 import { Dialog } from '../kit/dialog.tsx';
@@ -8,9 +9,8 @@ import { PickField, TextField } from '../kit/fields.tsx';
 import { unitSign } from '../kit/format.ts';
 import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
+import { ruleFrom, type Texts } from './alert-rule.ts';
 import { KIND_TITLES, RULE_KINDS, type RuleKind, SEVERITIES } from './alert-words.ts';
-
-type Texts = Record<string, string>;
 
 const FIRST: Texts = {
   kind: 'field',
@@ -26,26 +26,6 @@ interface FormProps {
   texts: Texts;
   set(texts: Texts): void;
   mistakeAt(pointer: string): string | undefined;
-}
-
-/** Seconds in the form, milliseconds in the API. */
-const ms = (seconds: string | undefined) => Number(seconds) * 1_000;
-
-/** What the API takes. */
-export function ruleFrom(texts: Texts): Record<string, unknown> {
-  const { kind = 'field', stream, field, side = 'above', limit, clear, severity } = texts;
-  const common = {
-    kind,
-    severity,
-    ...(texts.for && { forMs: ms(texts.for) }),
-    ...(texts.clearFor && { clearForMs: ms(texts.clearFor) }),
-  };
-  if (kind === 'field')
-    return { ...common, stream, field, [side]: Number(limit), ...(clear && { clear: Number(clear) }) };
-  if (kind === 'quarantine')
-    return { ...common, forMs: 0, readings: Number(texts.readings), windowMs: ms(texts.window) };
-  if (kind === 'lag') return { ...common, lagMs: ms(texts.lag) };
-  return { ...common, ...(kind === 'no-reading' && stream && { stream }) };
 }
 
 const isAboutDevices = (kind: string | undefined) => kind !== 'quarantine' && kind !== 'lag';
