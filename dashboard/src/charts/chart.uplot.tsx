@@ -190,7 +190,7 @@ function axesFor(scale: Scale): uPlot.Axis[] {
       ...look,
       size: AXIS_PX,
       space: 28,
-      values: (_, values) => values.map(scale.label),
+      values: (_, values, _axis, _space, step) => values.map((value) => scale.tick(value, step)),
       ...(scale.places && { splits: () => scale.places! }),
     },
   ];

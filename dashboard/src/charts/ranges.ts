@@ -37,6 +37,14 @@ export function zoomed(from: number, to: number, nowMs: number): View {
   return { live: false, from: Math.min(middle - half, end - MIN_SPAN_MS), to: end };
 }
 
+/** Half as long; of a live window the newer half. */
+export function zoomedIn(view: View, nowMs: number): View {
+  const [from, to] = windowAt(view, nowMs);
+  const quarter = (to - from) / 4;
+  if (view.live) return liveView(Math.max(2 * quarter, MIN_SPAN_MS), nowMs);
+  return zoomed(from + quarter, to - quarter, nowMs);
+}
+
 /** Twice as long, around the same middle; live when it reaches the present. */
 export function zoomedOut(view: View, nowMs: number): View {
   const [from, to] = windowAt(view, nowMs);

@@ -5,8 +5,10 @@ import type { ToNumber } from './series.ts';
 
 export interface Scale {
   toNumber: ToNumber;
-  /** Label of a place on the axis. */
+  /** A value in words. */
   label(value: number): string;
+  /** Label of a place on the axis; `step`: how far the next one is. */
+  tick(value: number, step: number): string;
   /** Steps instead of slopes: between two states there is nothing. */
   stepped: boolean;
   /** Places of the axis; undefined: the chart picks round numbers. */
@@ -39,6 +41,7 @@ function words(names: string[], toNumber: ToNumber): Scale {
   return {
     toNumber,
     label: (value) => names[Math.round(value)] ?? '',
+    tick: (value) => names[Math.round(value)] ?? '',
     stepped: true,
     places: names.map((_, index) => index),
     range: () => [-0.35, names.length - 0.65],
@@ -50,6 +53,7 @@ function numbers({ minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE
   return {
     toNumber: asNumber,
     label: measured,
+    tick,
     stepped: false,
     range(least, most) {
       const room = (most - least) * PADDING || Math.abs(most) * 0.05 || 1;
@@ -59,4 +63,11 @@ function numbers({ minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE
       ];
     },
   };
+}
+
+/** As many digits as tell neighbours apart. */
+function tick(value: number, step: number): string {
+  const digits = Math.min(Math.max(0, Math.ceil(-Math.log10(step))), 9);
+  if (Math.abs(value) >= 1e9) return value.toExponential(2);
+  return new Intl.NumberFormat('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }

@@ -1,7 +1,7 @@
 /** What a device measures: the last values, and charts of each stream with a live edge. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Drawers } from '../charts/chart.uplot.tsx';
-import { liveView, moved, RANGES, spanOf, type View, windowAt, zoomedOut } from '../charts/ranges.ts';
+import { liveView, moved, RANGES, spanOf, type View, windowAt, zoomedIn, zoomedOut } from '../charts/ranges.ts';
 import { catalog, fieldOf, streamOf } from '../hub/catalog.ts';
 import { hubNow } from '../hub/client.http.ts';
 import type { Reading } from '../hub/devices.ts';
@@ -118,8 +118,11 @@ function Timeline({ view, onView }: { view: View; onView(view: View): void }) {
         <button type="button" aria-label="Later" title="Later" disabled={view.live} onClick={() => step(1)}>
           <Icon name="right" />
         </button>
-        <button type="button" onClick={() => onView(zoomedOut(view, hubNow()))}>
-          <Icon name="zoomOut" /> Zoom out
+        <button type="button" aria-label="Zoom in" title="Zoom in" onClick={() => onView(zoomedIn(view, hubNow()))}>
+          <Icon name="zoomIn" />
+        </button>
+        <button type="button" aria-label="Zoom out" title="Zoom out" onClick={() => onView(zoomedOut(view, hubNow()))}>
+          <Icon name="zoomOut" />
         </button>
         <button
           type="button"

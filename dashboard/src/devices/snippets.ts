@@ -24,7 +24,7 @@ const MAKERS: Record<Language, (setting: Setting) => string> = { python, arduino
 export const snippetOf = (language: Language, setting: Setting): string => MAKERS[language](setting);
 
 function python({ url, token, stream, reading }: Setting): string {
-  return `# pip install websockets
+  return `# pip install websockets; a device that survives any failure: docs/examples/device.py of Telemetry Hub
 import asyncio, json, ssl, websockets
 
 URL = ${JSON.stringify(url)}
@@ -33,8 +33,7 @@ tls = ssl.create_default_context()
 # tls.load_verify_locations("cert.pem")  # the hub's own certificate: tls/cert.pem of its data folder
 
 async def main():
-    async with websockets.connect(URL, ssl=tls, subprotocols=["telemetry-hub.v1"],
-                                  extra_headers={"Authorization": f"Bearer {TOKEN}"}) as hub:
+    async with websockets.connect(URL, ssl=tls, subprotocols=["telemetry-hub.v1", "bearer." + TOKEN]) as hub:
         seq = 0
         while True:
             seq += 1

@@ -31,6 +31,7 @@ const SHAPES = {
   refresh: 'M20 11a8 8 0 1 0-2 6M20 4v7h-7',
   key: 'M8 11a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM11 12l9-9M16 7l3 3',
   trash: 'M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13',
+  zoomIn: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5M8 11h6M11 8v6',
   zoomOut: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l5 5M8 11h6',
 } as const;
 

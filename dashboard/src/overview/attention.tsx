@@ -49,8 +49,8 @@ function Line({ concern: { grave, title, text, at } }: { concern: Concern }) {
 function useFiring(): Concern[] {
   const known = hasRoute('GET /v1/alerts');
   const load = async (signal: AbortSignal) => {
-    return known ? (await get<{ alerts: Alert[] }>('/v1/alerts', { signal })).alerts : [];
+    return known ? (await get<{ alerts: Alert[] }>('/v1/alerts?state=firing&limit=20', { signal })).alerts : [];
   };
   const { data = [] } = useResource(`alerts ${known}`, load, known ? ASK_MS : undefined);
-  return data.filter(({ state }) => state === 'firing').map(alertConcern);
+  return data.map(alertConcern);
 }

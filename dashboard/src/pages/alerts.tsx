@@ -7,11 +7,12 @@ import { may } from '../hub/session.ts';
 import { confirmed } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
 import { PagedTable } from '../kit/paged-table.tsx';
-import { Act, Badge, Card, Empty, Trouble } from '../kit/parts.tsx';
+import { Act, Badge, Card, Choice, Empty, Trouble } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
 import { linkTo } from '../router.ts';
+import { Channels } from './alert-channels.tsx';
 import { AddRule } from './alert-rule-form.tsx';
 import { ALERT_TONES, type Alert, type Rule, ruleWords, SEVERITY_TONES } from './alert-words.ts';
 
@@ -42,9 +43,15 @@ function about({ device, sink }: Alert) {
   return sink ?? 'the hub';
 }
 
+const STATES: [Alert['state'] | '', string][] = [
+  ['', 'All'],
+  ['firing', 'Firing'],
+  ['pending', 'Pending'],
+  ['resolved', 'Resolved'],
+];
+
 /** Only on hubs that have alerts. */
 export function AlertsPage() {
-  const alerts = usePaged<Alert>('/v1/alerts', 'alerts', {}, ASK_MS);
   const rules = useResource('rules', (signal) => get<{ rules: Rule[] }>('/v1/alerts/rules', { signal }), ASK_MS * 5);
   const [adding, setAdding] = useState(false);
   return (
@@ -57,17 +64,7 @@ export function AlertsPage() {
           </button>
         )}
       </div>
-      <PagedTable
-        label="Alerts"
-        list={alerts}
-        columns={COLUMNS}
-        keyOf={({ id }) => id}
-        empty={
-          <Empty icon="check" title="Nothing fires">
-            No rule has found anything wrong.
-          </Empty>
-        }
-      />
+      <AlertList />
       <Card title="Rules">
         {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
         <Table
@@ -82,7 +79,31 @@ export function AlertsPage() {
           }
         />
       </Card>
+      <Channels />
       {adding && <AddRule onClose={() => setAdding(false)} onAdded={rules.reload} />}
+    </>
+  );
+}
+
+function AlertList() {
+  const [state, setState] = useState<Alert['state'] | ''>('');
+  const alerts = usePaged<Alert>('/v1/alerts', 'alerts', { state }, ASK_MS);
+  return (
+    <>
+      <div class="filters">
+        <Choice label="State" options={STATES} value={state} onPick={(next) => setState(next)} />
+      </div>
+      <PagedTable
+        label="Alerts"
+        list={alerts}
+        columns={COLUMNS}
+        keyOf={({ id }) => id}
+        empty={
+          <Empty icon="check" title={state === 'resolved' ? 'Nothing was wrong' : 'Nothing is wrong'}>
+            No rule has found anything.
+          </Empty>
+        }
+      />
     </>
   );
 }
@@ -117,7 +138,7 @@ function RuleActions({ rule: { id, enabled, origin }, reload }: { rule: Rule; re
     if (
       !(await confirmed({
         title: `Remove the rule ${id}?`,
-        text: 'Its alerts go with it.',
+        text: 'What it found is resolved.',
         yes: 'Remove',
         danger: true,
       }))

@@ -1,7 +1,15 @@
 /** The points of charts, the windows they show, and the axes they stand on. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { liveView, moved, spanOf, windowAt, zoomed, zoomedOut } from '../../../dashboard/src/charts/ranges.ts';
+import {
+  liveView,
+  moved,
+  spanOf,
+  windowAt,
+  zoomed,
+  zoomedIn,
+  zoomedOut,
+} from '../../../dashboard/src/charts/ranges.ts';
 import { scaleOf } from '../../../dashboard/src/charts/scale.ts';
 import { Series } from '../../../dashboard/src/charts/series.ts';
 
@@ -107,6 +115,11 @@ describe('a window of time', () => {
   });
 });
 
+it('zooms into the newer half of what is live, and into the middle of what is not', () => {
+  expect(zoomedIn(liveView(60_000, 0), 0)).toEqual(liveView(30_000, 0));
+  expect(zoomedIn({ live: false, from: 0, to: 40_000 }, 90_000)).toEqual({ live: false, from: 10_000, to: 30_000 });
+});
+
 describe('an axis', () => {
   const field = (type: 'number' | 'string' | 'boolean') => ({ name: 'f', title: 'F', type });
 
@@ -114,6 +127,12 @@ describe('an axis', () => {
     const { range } = scaleOf(field('number'), { minimum: 0, maximum: 100 })!;
     expect(range(1, 51)).toEqual([0, 57]);
     expect(range(40, 60)).toEqual([37.6, 62.4]);
+  });
+
+  it('has labels that tell neighbours apart', () => {
+    const { tick } = scaleOf(field('number'), undefined)!;
+    expect([1_004.5, 1_005, 1_005.5].map((value) => tick(value, 0.5))).toEqual(['1,004.5', '1,005.0', '1,005.5']);
+    expect(tick(200, 100)).toBe('200');
   });
 
   it('gives a flat line a height', () => {
