@@ -52,7 +52,10 @@ async function runQuery({ client, options, color, print, hint }: Session, device
   const asked = Object.entries({ ...options, stream }).filter(
     ([name, value]) => ASKED.has(name) && value !== undefined,
   );
-  const path = queryPath(device, new URLSearchParams(asked.map(([name, value]) => [name, String(value)])));
+  const path = queryPath(
+    device,
+    new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)])),
+  );
   const type = options.csv ? 'text/csv' : options.ndjson && 'application/x-ndjson';
   if (type) {
     print((await client.text(path, type)).trimEnd());

@@ -3,6 +3,7 @@ import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocume
 import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
 import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
+import { checkRollups } from './config-store.ts';
 import { UserError } from './kit/errors.ts';
 
 export type { Config };
@@ -178,8 +179,12 @@ function crossCheck(
   return [
     ...(isSound('gateway') ? checkGateway(config.gateway) : []),
     ...(isSound('api') ? checkApi(config.api) : []),
-    ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
+    ...(isSound('store') ? checkStore(config.store, readFile) : []),
   ];
+}
+
+function checkStore(store: Config['store'], readFile: ConfigSource['readFile']): Mistake[] {
+  return [...checkUrl(store.url), ...readSecrets(store, readFile), ...checkRollups(store)];
 }
 
 /** The address is not repeated in the message: it may hold a password. */

@@ -105,6 +105,7 @@ function timetable({ journal, store, retentionMs }: Storage, records: Records): 
       at: '17 * * * *',
       run: async () => retentionMs > 0 && store.prune(Date.now() - retentionMs),
     },
+    { name: 'sum up readings', at: '7,37 * * * * *', run: async () => store.rollups?.roll(Date.now()) },
     { name: 'find silent devices', at: '*/10 * * * * *', run: async () => presence.sweep(Date.now()) },
   ];
 }

@@ -365,6 +365,21 @@ batchReadings: number
  * Readings older than this are forgotten, and refused on arrival; 0 keeps everything.
  */
 retentionDays: number
+/**
+ * Readings are summed up over windows such as {every: 1m, keepDays: 90}, which queries use by themselves. InfluxDB 1.x or SQLite.
+ * 
+ * @maxItems 8
+ */
+rollups: {
+/**
+ * Length of the windows.
+ */
+every: string
+/**
+ * How long the windows are kept; 0 keeps them for ever.
+ */
+keepDays?: number
+}[]
 }
 /**
  * What devices may send and be told.

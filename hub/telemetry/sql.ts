@@ -22,7 +22,7 @@ export interface Select {
 }
 
 /** Tables are STRICT: a value of another type is refused, as InfluxDB would, instead of stored. */
-const COLUMN_TYPES: Record<FieldType, string> = {
+export const COLUMN_TYPES: Record<FieldType, string> = {
   number: 'REAL',
   integer: 'INTEGER',
   boolean: 'INTEGER',
@@ -60,7 +60,7 @@ export function definitionOf({ name, fields }: Table, known: ReadonlySet<string>
 }
 
 /** Its answer has the name of a column in second place. */
-export const columnsOf = ({ name }: Table) => `PRAGMA table_info(${name})`;
+export const columnsOf = ({ name }: Pick<Table, 'name'>) => `PRAGMA table_info(${name})`;
 
 /** Undefined when no field can be in the answer. */
 export function selectOf(stream: Stream, table: Table, query: Query): Select | undefined {
@@ -118,10 +118,10 @@ export function rowOf([ts, ...cells]: Cell[], { columns }: Select): Row {
 }
 
 /** Takes a device; its answer is the next one, in the order of their names. */
-export const nextDeviceOf = ({ name }: Table) => `SELECT min(device) FROM ${name} WHERE device > ?`;
+export const nextDeviceOf = ({ name }: Pick<Table, 'name'>) => `SELECT min(device) FROM ${name} WHERE device > ?`;
 
 /** Takes a device and microseconds; deletes some of what is older. */
-export const pruneOf = ({ name }: Table) =>
+export const pruneOf = ({ name }: Pick<Table, 'name'>) =>
   `DELETE FROM ${name} WHERE (device, ts) IN ` +
   `(SELECT device, ts FROM ${name} WHERE device = ? AND ts < ? ORDER BY ts LIMIT ${PRUNE_CHUNK})`;
 
