@@ -29,7 +29,10 @@ export function registerAlerts(program: Command, verb: AddVerb): void {
 }
 
 function registerRules(rules: Command, verb: AddVerb): void {
-  verb(rules, 'ls', 'All rules.', listRules, ['hub alerts rules ls']).option('--json', 'as JSON');
+  verb(rules, 'ls', 'All rules, in the order of their names.', listRules, ['hub alerts rules ls']).option(
+    '--json',
+    'as JSON',
+  );
   registerAdding(rules, verb);
   const change = (name: string, description: string, run: Verb) =>
     verb(rules, `${name} <rule>`, description, run, [`hub alerts rules ${name} too-hot`], 'operator');

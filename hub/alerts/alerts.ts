@@ -4,7 +4,7 @@ import type { Devices } from '../devices/devices.ts';
 import type { Frame } from '../telemetry/reading.ts';
 import { type Alert, alertKey, type Notice, noticeOf, type Subject, summaryOf } from './alert.ts';
 import type { Rule } from './rule.ts';
-import { type Decision, RuleWatch, type World } from './rule-watch.ts';
+import { type Decision, type Room, RuleWatch, type World } from './rule-watch.ts';
 import type { Rules } from './rules.ts';
 import { ALERT_STATES, type AlertState } from './watch.ts';
 
@@ -43,7 +43,10 @@ export interface AlertsDeps extends Omit<World, 'refused'> {
 }
 
 /** Subjects that are watched at a time, over all rules; what goes wrong beyond it is left out, and `isFull` says so. */
-const MAX_WATCHED = 20_000;
+const MAX_WATCHED = 10_000;
+/** Changes of one sweep, which are one transaction; the others come a second later. */
+const MAX_CHANGES = 1_000;
+const TIDY_EVERY = 10;
 const KEEP_RESOLVED_MS = 7 * 86_400_000;
 const MAX_RESOLVED = 10_000;
 
@@ -55,19 +58,16 @@ export function createAlerts(deps: AlertsDeps): Alerts {
   const { rules, table, devices, tell, now = Date.now } = deps;
   const startedAt = now();
   const watches = new Map<string, RuleWatch>();
+  const room: Room = { left: MAX_WATCHED };
   let rejected = 0;
+  let sweeps = 0;
   const world: World = { ...deps, refused: () => rejected + deps.refusedBySinks() };
 
-  function hasRoom(): boolean {
-    let watched = 0;
-    for (const watch of watches.values()) watched += watch.size;
-    return watched < MAX_WATCHED;
-  }
-
   function takeUp(id: string, rule: Rule | undefined): void {
+    watches.get(id)?.close();
     watches.delete(id);
     if (!rule?.enabled) return;
-    const watch = new RuleWatch(rule, startedAt, hasRoom);
+    const watch = new RuleWatch(rule, startedAt, room);
     for (const device of devices.ids()) watch.deviceChanged(device, devices.get(device));
     for (const { value } of table.values()) if (value.rule === id && value.state !== 'resolved') watch.resume(value);
     watches.set(id, watch);
@@ -99,16 +99,23 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     await Promise.all([table.set(key, alert), isTold && tell(noticeOf(alert, rule), rule.deliver)]);
   }
 
+  function* changesAt(at: number): Generator<Promise<void>> {
+    for (const alert of orphans()) yield end(alert, at);
+    for (const watch of watches.values()) {
+      for (const decision of watch.decide(at, stateOf(watch.rule.id)))
+        if (watch.minds(decision.subject)) yield apply(watch.rule, decision, at);
+    }
+  }
+
   async function sweep(): Promise<number> {
     const at = now();
-    const changes = [...orphans()].map((alert) => end(alert, at));
-    for (const watch of watches.values()) {
-      watch.look(at, world);
-      for (const decision of watch.decide(at, stateOf(watch.rule.id)))
-        if (watch.minds(decision.subject)) changes.push(apply(watch.rule, decision, at));
-    }
+    for (const watch of watches.values()) watch.look(at, world);
+    const changes: Promise<void>[] = [];
+    for (const change of changesAt(at)) if (changes.push(change) === MAX_CHANGES) break;
     await Promise.all(changes);
-    for (const watch of watches.values()) watch.tidy(stateOf(watch.rule.id));
+    sweeps += 1;
+    if (changes.length > 0 || sweeps % TIDY_EVERY === 0)
+      for (const watch of watches.values()) watch.tidy(stateOf(watch.rule.id));
     return changes.length;
   }
 
@@ -135,7 +142,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
         .map(({ value }) => value)
         .filter((each) => (state === undefined || each.state === state) && (rule === undefined || each.rule === rule))
         .filter((each) => (device === undefined || each.device === device) && (!after || cursorOf(each) < after))
-        .sort((a, b) => (cursorOf(a) < cursorOf(b) ? 1 : -1))
+        .sort((a, b) => b.since - a.since || (a.id < b.id ? 1 : -1))
         .slice(0, limit)
         .map(withNewestValue);
     },
@@ -145,7 +152,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
       return counts;
     },
     get isFull() {
-      return !hasRoom();
+      return room.left <= 0;
     },
     async prune() {
       const resolved = [...table.values()].filter(({ value }) => value.state === 'resolved');

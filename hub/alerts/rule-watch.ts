@@ -23,10 +23,15 @@ export interface Decision {
   value: number | undefined;
 }
 
+/** How many subjects may be watched still, shared by all rules. */
+export interface Room {
+  left: number;
+}
+
 export class RuleWatch {
   readonly rule: Rule;
   readonly #startedAt: number;
-  readonly #hasRoom: () => boolean;
+  readonly #room: Room;
   readonly #watches = new Map<string, Watch>();
   /** Ids of the devices it means. */
   readonly #members = new Set<string>();
@@ -36,20 +41,22 @@ export class RuleWatch {
   readonly #awaited = new Map<string, number>();
   readonly #growth: Growth;
 
-  /** `hasRoom` is asked before one more subject is watched. */
-  constructor(rule: Rule, startedAt: number, hasRoom: () => boolean) {
+  constructor(rule: Rule, startedAt: number, room: Room) {
     this.rule = rule;
     this.#startedAt = startedAt;
-    this.#hasRoom = hasRoom;
+    this.#room = room;
     this.#growth = new Growth(rule.windowMs ?? 1);
   }
 
-  get size(): number {
-    return this.#watches.size;
+  /** Gives its room back; it is used no more. */
+  close(): void {
+    this.#room.left += this.#watches.size;
+    this.#watches.clear();
   }
 
   /** Goes on with an alert that is not over. */
   resume({ device, sink, state, since, value }: Alert): void {
+    this.#room.left -= 1;
     this.#watches.set(device ?? sink ?? '', Watch.resumed(state, since, value));
   }
 
@@ -105,18 +112,16 @@ export class RuleWatch {
     }
   }
 
-  /** What has to change; `stateOf` tells the state of a subject's alert as it is stored. */
-  decide(now: number, stateOf: (subject: Subject) => AlertState | undefined): Decision[] {
-    const decisions: Decision[] = [];
+  /** What has to change, one after the other; `stateOf` tells the state of a subject's alert as it is stored. */
+  *decide(now: number, stateOf: (subject: Subject) => AlertState | undefined): Generator<Decision> {
     for (const [name, watch] of this.#watches) {
       const subject = this.#subjectOf(name);
       const before = stateOf(subject);
       const state = watch.decide(before, now, patienceMs(this.rule), this.rule.clearForMs);
       if (state === before) continue;
       const value = state === 'resolved' ? watch.value : watch.badValue;
-      decisions.push({ subject, state, since: watch.badSince ?? now, value });
+      yield { subject, state, since: watch.badSince ?? now, value };
     }
-    return decisions;
   }
 
   /** Forgets subjects with which nothing is wrong. Called when what was decided is durable. */
@@ -124,7 +129,9 @@ export class RuleWatch {
     for (const [name, watch] of this.#watches) {
       const state = stateOf(this.#subjectOf(name));
       const isOver = state === undefined || state === 'resolved';
-      if ((isOver && watch.isIdle) || !this.minds(this.#subjectOf(name))) this.#watches.delete(name);
+      if (!(isOver && watch.isIdle) && this.minds(this.#subjectOf(name))) continue;
+      this.#watches.delete(name);
+      this.#room.left += 1;
     }
   }
 
@@ -164,7 +171,8 @@ export class RuleWatch {
   #see(name: string, verdict: 'bad' | 'between' | 'good', value: number | undefined, at: number): void {
     let watch = this.#watches.get(name);
     if (!watch) {
-      if (verdict !== 'bad' || !this.#hasRoom()) return;
+      if (verdict !== 'bad' || this.#room.left <= 0) return;
+      this.#room.left -= 1;
       watch = new Watch();
       this.#watches.set(name, watch);
     }

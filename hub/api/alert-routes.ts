@@ -75,7 +75,7 @@ export function alertRoutes({ rules, alerts, deliveries }: AlertRouteDeps): Rout
 
 function listRoute(alerts: AlertRouteDeps['alerts']): Route {
   const page = pageOf('alerts', ALERT);
-  const full = { type: 'boolean', description: 'More is wrong than is watched: 20,000 alerts at a time.' };
+  const full = { type: 'boolean', description: 'More is wrong than is watched: 10,000 alerts at a time.' };
   const properties = { ...(page.properties as Record<string, Schema>), counts: COUNTS, full };
   return {
     method: 'GET',

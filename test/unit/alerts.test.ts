@@ -289,6 +289,24 @@ describe('an alert of presence', () => {
   });
 });
 
+describe('a flood of alerts', () => {
+  it('is stored a thousand at a time, and ends at its bound', async () => {
+    await rules.add('gone', { kind: 'offline' });
+    await rules.add('lost', { kind: 'offline' });
+    const ids = Array.from({ length: 5_100 }, (_, index) => `m${index}`);
+    await Promise.all(ids.map((id) => devices.add(id)));
+    for (const id of ids) presence.set(id, present('offline'));
+    await pass(1_000);
+    expect(alerts.counts().firing).toBe(1_000);
+    for (let second = 0; second < 11; second += 1) await pass(1_000);
+    expect(alerts.counts().firing).toBe(10_000);
+    expect(alerts.isFull).toBe(true);
+    for (const id of ids) presence.set(id, present('online'));
+    for (let second = 0; second < 20; second += 1) await pass(1_000);
+    expect([alerts.counts(), alerts.isFull]).toEqual([{ pending: 0, firing: 0, resolved: 10_000 }, false]);
+  }, 30_000);
+});
+
 describe('an alert of the hub', () => {
   it('fires while a sink lags', async () => {
     await rules.add('late', { kind: 'lag', lagMs: 10_000 });
