@@ -1,16 +1,19 @@
 /**
  * Whether the dashboard stays responsive beside a large fleet, and what open dashboards cost the hub: `npm run bench:dashboard`.
- * Hub, simulator and Chromium are processes of their own; the page is the real one, used as a person would.
+ * Hub, simulator and Chromium are processes of their own; the page is the real one, used as a person would. Ten of them would want
+ * more cores than there are, so those are readers that do what the one does.
  */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Browser, CDPSession, Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { openBackplane } from '../hub/backplane/backplane.sqlite.ts';
 import { createDevices } from '../hub/devices/devices.ts';
 import { openBrowser, openPage, signIn } from '../test/helpers/browser.ts';
 import { startTestHub, type TestHub } from '../test/helpers/hub.ts';
 import { simulate } from '../test/helpers/simulated.ts';
+import { type PageCost, pageCost, scrollAbout } from './dashboard-page.ts';
+import { noteHabits, openReaders } from './dashboard-readers.ts';
 import { flagsOf } from './flags.ts';
 import { cpuTimeOf, describeMachine } from './machine.ts';
 import { markdownTable } from './table.ts';
@@ -27,7 +30,7 @@ const flags = flagsOf({
 const HELP = `npm run bench:dashboard -- [options]
   --devices N    connected devices (10000)
   --readings N   readings a second of all devices together (5000)
-  --pages N      dashboards that are open at once in the last part (10)
+  --pages N      dashboards that are open at once in the last part, repeated from what a real one does (10)
   --seconds N    how long each part is measured (60)
   --json         print JSON instead of tables
 `;
@@ -36,29 +39,6 @@ const PREFIX = 'd-';
 const ADDED_AT_ONCE = 500;
 const PATIENCE_MS = 180_000;
 const WARM_MS = 5_000;
-const SCROLL_MS = 200;
-/** Run in the page. */
-const WATCH_LONG_TASKS = `
-  globalThis.longTasks = [];
-  new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) globalThis.longTasks.push(duration);
-  }).observe({ type: 'longtask' });
-`;
-
-/** What one page did while it was used. */
-interface PageCost {
-  longTasks: number;
-  longestMs: number;
-  /** Share of the time that went into tasks of 50 ms and more. */
-  blocked: number;
-  /** Share of a core that the page's thread was busy. */
-  busy: number;
-  heapBeforeMiB: number;
-  heapAfterMiB: number;
-  /** Elements of the document at the end. */
-  elements: number;
-}
-
 /** What the hub did in a part. */
 interface HubCost {
   busy: number;
@@ -113,18 +93,24 @@ async function parts(hub: TestHub, browser: Browser) {
   const { page, close } = await openPage(browser, hub.api);
   await signIn(page, hub.api, hub.adminToken);
   const opening = await openList(page, hub);
-  const list = await pageCost(page, () => hubCost(hub, () => scrollAbout(page)));
-  await page.goto(`${hub.api}/#/`);
-  await page.getByText('each second').waitFor();
-  const overview = await pageCost(page, () => hubCost(hub, measured));
+  const list = await pageCost(page, () => hubCost(hub, () => scrollAbout(page, Number(flags.seconds))));
   await close();
-  const many = await Promise.all(Array.from({ length: Number(flags.pages) }, () => openPage(browser, hub.api)));
-  for (const each of many) await signIn(each.page, hub.api, hub.adminToken);
-  await sleep(WARM_MS);
-  const together = await hubCost(hub, measured);
-  for (const each of many) await each.close();
+  const second = await openPage(browser, hub.api);
+  const habitsOf = noteHabits(second.page);
+  await signIn(second.page, hub.api, hub.adminToken);
+  await second.page.getByText('each second').waitFor();
+  const overview = await pageCost(second.page, () => hubCost(hub, measured));
+  const habits = habitsOf();
+  await second.close();
   const aloneAgain = await hubCost(hub, measured);
-  return { alone, aloneAgain, opening, list, overview, together };
+  const readers = await openReaders(hub.api, hub.adminToken, Number(flags.pages), habits);
+  await sleep(WARM_MS);
+  const before = readers.heard();
+  const together = await hubCost(hub, measured);
+  const after = readers.heard();
+  readers.close();
+  const kBPerSecond = (after.bytes - before.bytes) / 1_000 / Number(flags.seconds) / Number(flags.pages);
+  return { alone, aloneAgain, opening, list, overview, together, habits, kBPerSecond };
 }
 
 function measured(): Promise<void> {
@@ -142,52 +128,6 @@ async function openList(page: Page, hub: TestHub) {
   return { firstRowMs, wholeMs: performance.now() - began };
 }
 
-/** Scrolls through the list, searches, sorts, and begins again. */
-async function scrollAbout(page: Page): Promise<void> {
-  const until = performance.now() + Number(flags.seconds) * 1000;
-  const search = page.getByRole('searchbox');
-  await page.getByRole('region', { name: 'Devices' }).hover();
-  for (let turn = 1; performance.now() < until; turn++) {
-    await page.mouse.wheel(0, turn % 40 < 20 ? 1_500 : -1_500);
-    await sleep(SCROLL_MS);
-    if (turn % 25 === 0) await search.fill(String(turn % 100));
-    if (turn % 25 === 10) await search.fill('');
-    if (turn % 25 === 0) await page.getByRole('region', { name: 'Devices' }).hover();
-  }
-}
-
-/** What the page's thread does while something happens. */
-async function pageCost<T>(page: Page, use: () => Promise<T>): Promise<{ page: PageCost; hub: T }> {
-  const debug = await page.context().newCDPSession(page);
-  await debug.send('Performance.enable');
-  await page.evaluate(WATCH_LONG_TASKS);
-  const before = await metricsOf(debug);
-  const began = performance.now();
-  const hub = await use();
-  const ms = performance.now() - began;
-  const after = await metricsOf(debug);
-  const tasks = (await page.evaluate('globalThis.longTasks.splice(0)')) as number[];
-  return {
-    hub,
-    page: {
-      longTasks: tasks.length,
-      longestMs: Math.max(0, ...tasks),
-      blocked: tasks.reduce((sum, each) => sum + each, 0) / ms,
-      busy: ((after.TaskDuration! - before.TaskDuration!) * 1000) / ms,
-      heapBeforeMiB: before.JSHeapUsedSize! / 1_048_576,
-      heapAfterMiB: after.JSHeapUsedSize! / 1_048_576,
-      elements: Number(await page.evaluate('document.getElementsByTagName("*").length')),
-    },
-  };
-}
-
-/** After the garbage is gone, or memory would tell of luck. */
-async function metricsOf(debug: CDPSession): Promise<Record<string, number>> {
-  await debug.send('HeapProfiler.collectGarbage');
-  const { metrics } = await debug.send('Performance.getMetrics');
-  return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
-}
-
 async function hubCost(hub: TestHub, use: () => Promise<void>): Promise<HubCost> {
   const before = { cpu: cpuTimeOf(hub.pid).all, accepted: (await statusOf(hub)).readings.accepted };
   const began = performance.now();
@@ -202,7 +142,7 @@ async function hubCost(hub: TestHub, use: () => Promise<void>): Promise<HubCost>
 function report(result: Awaited<ReturnType<typeof parts>>): void {
   const machine = describeMachine();
   if (flags.json) return void process.stdout.write(`${JSON.stringify({ machine, flags, ...result }, null, 2)}\n`);
-  const { alone, aloneAgain, opening, list, overview, together } = result;
+  const { alone, aloneAgain, opening, list, overview, together, habits, kBPerSecond } = result;
   const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
   const ofHub = ({ busy, readingsPerSecond }: HubCost) => [percent(busy), readingsPerSecond.toFixed(0)];
   const ofPage = (cost: PageCost) => [
@@ -225,9 +165,11 @@ function report(result: Awaited<ReturnType<typeof parts>>): void {
         ['no dashboard', ...ofHub(alone)],
         ['one, on devices', ...ofHub(list.hub)],
         ['one, on overview', ...ofHub(overview.hub)],
-        [`${flags.pages}, on overview`, ...ofHub(together)],
         ['no dashboard any more', ...ofHub(aloneAgain)],
+        [`${flags.pages}, on overview`, ...ofHub(together)],
       ]),
+      '',
+      `Each of the ${flags.pages} hears ${kBPerSecond.toFixed(1)} kB/s and asks ${habits.asks.map(({ path, perSecond }) => `${path} ${perSecond.toFixed(1)}/s`).join(', ')}.`,
       '',
     ].join('\n'),
   );

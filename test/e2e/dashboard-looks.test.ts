@@ -55,6 +55,9 @@ async function orders() {
   await hub.call('POST', '/v1/schedules', schedule);
 }
 
+/** So long the lines of the overview grow before the picture. */
+const LINES_MS = 6_000;
+
 /** The recording as a whole. */
 async function showWholeDay(page: Page) {
   await page.getByRole('button', { name: '24 h' }).click();
@@ -105,6 +108,7 @@ describe.each(LOOKS)('in %s', (look, options) => {
       const overhang = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
       if (Number(overhang) > 0) barriers[name].push(`${overhang} px wider than the window`);
       if (name === 'device') await showWholeDay(page);
+      if (name === 'overview') await page.waitForTimeout(LINES_MS);
       await picture(page, `${name}-${look}`);
     }
     const found = problems();
