@@ -4,7 +4,7 @@ import { get } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { type Concern, concernsOf, type HubStatus } from '../hub/status.ts';
 import { Icon } from '../kit/icons.tsx';
-import { type Alert, alertConcern } from '../pages/alert-words.ts';
+import { type Alert, alertConcerns } from '../pages/alert-words.ts';
 
 const ASK_MS = 5_000;
 /** More would not be read. */
@@ -49,8 +49,8 @@ function Line({ concern: { grave, title, text, at } }: { concern: Concern }) {
 function useFiring(): Concern[] {
   const known = hasRoute('GET /v1/alerts');
   const load = async (signal: AbortSignal) => {
-    return known ? (await get<{ alerts: Alert[] }>('/v1/alerts?state=firing&limit=20', { signal })).alerts : [];
+    return known ? (await get<{ alerts: Alert[] }>('/v1/alerts?state=firing&limit=1000', { signal })).alerts : [];
   };
   const { data = [] } = useResource(`alerts ${known}`, load, known ? ASK_MS : undefined);
-  return data.map(alertConcern);
+  return alertConcerns(data);
 }

@@ -97,8 +97,14 @@ function ofWhom({ kind, selector }: Rule): string {
   return kind === 'quarantine' || kind === 'lag' ? '' : `, ${targetText(selector ? { selector } : {})}`;
 }
 
-/** As something that needs attention. */
-export function alertConcern({ rule, device, summary, severity }: Alert): Concern {
-  const at = device === undefined ? '#/alerts' : linkTo(['devices', device]);
-  return { grave: severity === 'critical', title: summary, text: `Alert “${rule}”.`, at };
+/** What fires as matters that need attention: one for each rule, however many devices it found. */
+export function alertConcerns(firing: readonly Alert[]): Concern[] {
+  return [...Map.groupBy(firing, ({ rule }) => rule)].map(([rule, alerts]) => {
+    const grave = alerts.some(({ severity }) => severity === 'critical');
+    const [first, ...others] = alerts as [Alert, ...Alert[]];
+    if (others.length > 0)
+      return { grave, title: `“${rule}” fires ${alerts.length} times`, text: first.summary, at: '#/alerts' };
+    const at = first.device === undefined ? '#/alerts' : linkTo(['devices', first.device]);
+    return { grave, title: first.summary, text: `Alert “${rule}”.`, at };
+  });
 }

@@ -26,8 +26,8 @@ const COLUMNS: Column<Alert>[] = [
     cell: ({ state }) => <Badge tone={ALERT_TONES[state]}>{state}</Badge>,
   },
   { name: 'summary', title: 'What', cell: ({ summary }) => <span title={summary}>{summary}</span> },
-  { name: 'device', title: 'About', width: '18%', cell: about },
-  { name: 'rule', title: 'Rule', width: '16%', lesser: true, cell: ({ rule }) => rule },
+  { name: 'device', title: 'About', width: '14%', cell: about },
+  { name: 'rule', title: 'Rule', width: '14%', lesser: true, cell: ({ rule }) => rule },
   { name: 'since', title: 'Since', width: '104px', cell: ({ since }) => <Ago at={since} /> },
   {
     name: 'over',
@@ -126,7 +126,7 @@ function ruleColumns(reload: () => void): Column<Rule>[] {
       lesser: true,
       cell: ({ origin }) => (origin === 'api' ? 'here' : 'configuration'),
     },
-    { name: 'actions', title: 'State', width: '170px', cell: (rule) => <RuleActions rule={rule} reload={reload} /> },
+    { name: 'actions', title: 'State', width: '192px', cell: (rule) => <RuleActions rule={rule} reload={reload} /> },
   ];
 }
 

@@ -10,6 +10,7 @@ import { changesFor } from '../../../dashboard/src/hub/live.ws.ts';
 import { concernsOf, type HubStatus, sinkWords } from '../../../dashboard/src/hub/status.ts';
 import { bytes, distance, fieldValue, measured, span, unitSign } from '../../../dashboard/src/kit/format.ts';
 import { ofAllKinds } from '../../../dashboard/src/overview/kinds.ts';
+import { type Alert, alertConcerns } from '../../../dashboard/src/pages/alert-words.ts';
 import { linkTo, placeOf } from '../../../dashboard/src/router.ts';
 
 describe('numbers', () => {
@@ -86,6 +87,18 @@ describe('what needs attention', () => {
     );
     expect(concerns[2]).toMatchObject({ title: '3 devices silent', at: '#/devices?presence=silent' });
   });
+});
+
+it('a rule that fires for many devices is one matter', () => {
+  const alert = (id: string, rule: string): Alert => ({
+    ...{ id, rule, kind: 'offline', severity: 'warning', state: 'firing', since: 0 },
+    ...{ device: id, summary: `${id}: offline` },
+  });
+  const concerns = alertConcerns([alert('a', 'gone'), alert('b', 'gone'), alert('c', 'other')]);
+  expect(concerns.map(({ title, at }) => [title, at])).toEqual([
+    ['“gone” fires 2 times', '#/alerts'],
+    ['c: offline', '#/devices/c'],
+  ]);
 });
 
 const device = (id: string, more: Partial<Device> = {}): Device => ({
