@@ -57,6 +57,7 @@ export function openAlerts(
     refusedBySinks: () => road.reporter.sinks().reduce((sum, { refused }) => sum + refused, 0),
   });
   storage.journal.onCommit(alerts.observe);
+  road.metrics.watchAlerts({ counts: alerts.counts, channels: deliveries.status });
   const jobs = [
     { name: 'watch for alerts', at: '* * * * * *', run: () => alerts.sweep() },
     { name: 'forget old alerts', at: '37 * * * *', run: () => alerts.prune() },

@@ -29,7 +29,7 @@ const HOMES: Record<string, RegExp> = {
   ajv: /^schemas\/index\.ts$/,
   fastify: /^hub\/api\/server\.http\.ts$/,
   pino: /^hub\/kit\/log\.ts$/,
-  'prom-client': /^hub\/kit\/metrics\.ts$/,
+  'prom-client': /^hub\/kit\/(alert-)?metrics\.ts$/,
   yaml: /^hub\/(config|main)\.ts$/,
 };
 

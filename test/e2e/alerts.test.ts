@@ -79,10 +79,15 @@ describe('alerts', () => {
       value: 35,
       summary: 'oven: environment.temperature is 35, above 30',
     });
+    const metrics = await (
+      await fetch(`${hub.api}/metrics`, { headers: { authorization: `Bearer ${hub.adminToken}` } })
+    ).text();
+    expect(metrics).toMatch(/^hub_alerts\{state="resolved"\} 1$/m);
+    expect(metrics).toMatch(/^hub_alert_notices_total\{channel="on-call",outcome="delivered"\} \d$/m);
     await until(async () => (await cli('alerts', 'channels')).stdout.includes('ok'));
     expect(hub.log()).not.toContain('geheim');
     device.close();
-  }, 60_000);
+  }, 90_000);
 
   it('come of refused readings and of devices that go away, and rules are changed while the hub runs', async () => {
     const added = await cli('alerts', 'rules', 'add', 'gone', 'offline', '--severity', 'critical', '--tag', 'floor=1');
@@ -102,7 +107,7 @@ describe('alerts', () => {
       code: 1,
       stderr: expect.stringContaining('is in the configuration: change it there'),
     });
-  }, 60_000);
+  }, 90_000);
 
   it('say whether a channel works', async () => {
     expect(await cli('alerts', 'test', 'on-call')).toMatchObject({
@@ -115,7 +120,7 @@ describe('alerts', () => {
     expect(
       (await runHub(['config', 'show'], { HUB_ALERTS__WEBHOOKS: '[{"name":"x","url":"http://h/geheim"}]' })).stdout,
     ).not.toContain('geheim');
-  }, 30_000);
+  }, 90_000);
 
   it('of a mistaken configuration keep the hub from starting, with a sentence', async () => {
     const check = (rules: object[]) => runHub(['config', 'check'], { HUB_ALERTS__RULES: JSON.stringify(rules) });
@@ -129,5 +134,5 @@ describe('alerts', () => {
       code: 78,
       stderr: expect.stringContaining('HUB_ALERTS__RULES: alerts.rules.0.kind'),
     });
-  }, 30_000);
+  }, 90_000);
 });
