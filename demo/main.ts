@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLogUpdate } from 'log-update';
+import { signInUrl } from '../hub/api/sign-in-link.ts';
 import { DURATION_FORMS, parseDuration } from '../hub/api/time.ts';
 import { eventsIn } from '../hub/cli.http.ts';
 import { loadCatalog } from '../schemas/index.ts';
 import { type Address, killAll, startHub, startSim, stopAll, stopChild, untilReady } from './programs.process.ts';
-import { type DemoStatus, frameOf, type LastReading, summaryOf, type Units } from './view.ts';
+import { type DemoStatus, frameOf, type LastReading, summaryOf, type Units, welcome } from './view.ts';
 
 const RECORDING = join(import.meta.dirname, '../device-sim/data/occupancy-2015-02-05.csv');
 const RECORDED_FIELDS = 'temperature=temperature,humidity=humidity,co2=co2,light=light,occupied=occupancy:boolean';
@@ -54,7 +55,7 @@ async function demo(): Promise<number> {
     const address = await untilReady(hub, dataDir);
     const sims = FLEETS.map((args) => startSim(dataDir, args));
     if (forMs !== undefined) setTimeout(stop.resolve, forMs);
-    view = startView(address, dataDir);
+    view = startView(address, dataDir, await signInLink(address));
     await stop.promise;
     for (const sim of sims) sim.child.kill('SIGTERM');
     const reports = await Promise.all(sims.map(({ report }) => report));
@@ -77,8 +78,15 @@ interface View {
   close(): void;
 }
 
-/** Shows status and last readings until closed. */
-function startView({ api, gateway, mqtt, token }: Address, dataDir: string): View {
+/** Signs a browser in once, as the admin. */
+async function signInLink({ api, token }: Address): Promise<string> {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${api}/v1/session/links`, { method: 'POST', headers });
+  return signInUrl(api, ((await response.json()) as { link: string }).link);
+}
+
+/** Shows status and last readings until closed. `link` opens the dashboard. */
+function startView({ api, gateway, mqtt, token }: Address, dataDir: string, link: string): View {
   const headers = { authorization: `Bearer ${token}` };
   const last = new Map<string, LastReading>();
   const ended = new AbortController();
@@ -86,6 +94,7 @@ function startView({ api, gateway, mqtt, token }: Address, dataDir: string): Vie
     last.set(`${reading.device} ${reading.stream}`, reading),
   );
   const status = async () => (await (await fetch(`${api}/v1/status`, { headers })).json()) as DemoStatus;
+  process.stdout.write(welcome(link, dataDir));
   const live = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined;
   const units = unitsOfCatalog();
   const listening = listenLine(mqtt, dataDir);

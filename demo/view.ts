@@ -35,6 +35,12 @@ const ROWS = 20;
 /** A reading older than this is of a recording. */
 const RECORDED_S = 600;
 
+/** What is said before anything else. */
+export function welcome(link: string, dataDir: string): string {
+  const again = pc.dim(`It signs you in once; another one: npm run hub -- dashboard --data ${dataDir}`);
+  return `\nDashboard  ${pc.bold(pc.cyan(link))}\n${again}\n\n`;
+}
+
 export function frameOf(status: DemoStatus, last: Map<string, LastReading>, units: Units, hint: string): string {
   const store = status.sinks.find(({ name }) => name === 'store');
   const head = [

@@ -6,23 +6,34 @@ import { backoffMs } from './kit/backoff.ts';
 import { UserError } from './kit/errors.ts';
 
 /** The options of a query that are the API's own parameters. */
-const ASKED = new Set(['stream', 'from', 'to', 'fields', 'every', 'fn', 'order', 'limit']);
+const ASKED = new Set([...['stream', 'from', 'to', 'fields', 'every', 'fn', 'fill', 'points', 'order', 'limit']]);
 
 /** Adds `hub query` and `hub tail`. */
 export function registerReadings(program: Command, verb: AddVerb): void {
-  const query = verb(program, 'query <device> <stream>', 'Readings of a device from the store.', runQuery, [
-    'hub query meter-7 power --from -15m',
-    'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
-    'hub query meter-7 power --from 2026-07-01 --to 2026-07-02 --csv > july-1.csv',
-  ]);
+  const query = verb(
+    program,
+    'query <device> <stream>',
+    'Readings of a device, of several (a,b) or of a tag (floor=1) from the store.',
+    runQuery,
+    [
+      'hub query meter-7 power --from -15m',
+      'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
+      'hub query meter-7 power --from 2026-07-01 --to 2026-07-02 --limit 1000000 --csv > july-1.csv',
+      'hub query meter-7,meter-8 power --every 1h',
+      'hub query floor=1 power --every 1d --fill null --ndjson',
+    ],
+  );
   query.option('--from <time>', 'first moment: RFC 3339, a date, Unix ms, or -1h', '-1h');
   query.option('--to <time>', 'end, not included', 'now');
   query.option('--fields <names>', 'with commas between; all without it');
   query.option('--every <duration>', 'aggregate over windows, such as 5m');
-  query.option('--fn <name>', 'mean, min, max, last or count');
+  query.option('--fn <name>', 'mean, min, max, first, last or count');
+  query.option('--fill <what>', 'what windows without readings hold: none, null, previous or a number');
+  query.option('--points <count>', 'as a chart so wide needs it: windows chosen for it, each with its min and max');
   query.option('--order <order>', 'desc (newest first) or asc', 'desc');
   query.option('--limit <rows>', 'at most so many rows', '100').option('--json', 'as JSON');
   query.addOption(new Option('--csv', 'as CSV').conflicts('json'));
+  query.addOption(new Option('--ndjson', 'as JSON, one row a line').conflicts(['json', 'csv']));
   verb(program, 'tail [device]', 'Readings as they become durable; Ctrl-C ends it.', runTail, [
     'hub tail',
     'hub tail meter-7 --stream power --json | jq .power',
@@ -35,10 +46,13 @@ async function runQuery({ client, options, color, print, hint }: Session, device
   const asked = Object.entries({ ...options, stream }).filter(
     ([name, value]) => ASKED.has(name) && value !== undefined,
   );
-  const parameters = new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)]));
-  const path = `${pathOf`/v1/devices/${device}/telemetry`}?${parameters}`;
-  if (options.csv) {
-    print((await client.text(path, 'text/csv')).trimEnd());
+  const path = queryPath(
+    device,
+    new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)])),
+  );
+  const type = options.csv ? 'text/csv' : options.ndjson && 'application/x-ndjson';
+  if (type) {
+    print((await client.text(path, type)).trimEnd());
     return;
   }
   const answer = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
@@ -46,6 +60,14 @@ async function runQuery({ client, options, color, print, hint }: Session, device
   else if (answer.rows.length === 0)
     hint(`No readings of ${device} in ${stream} between ${options.from} and ${options.to}.`);
   else print(show.rowTable(answer.rows, color));
+}
+
+/** The id of a device has neither a comma nor an equals sign. */
+function queryPath(devices: string, asked: URLSearchParams): string {
+  const isTag = devices.includes('=');
+  if (!isTag && !devices.includes(',')) return `${pathOf`/v1/devices/${devices}/telemetry`}?${asked}`;
+  asked.set(isTag ? 'tag' : 'devices', devices);
+  return `/v1/telemetry?${asked}`;
 }
 
 async function runTail(session: Session, device?: string) {

@@ -39,6 +39,8 @@ Exit codes:
 
 /** Speaks to a running hub; whatever is under way when Ctrl-C comes rejects with an AbortError. */
 export interface Client {
+  /** Where the hub is reached. */
+  url: string;
   /** The parsed body, undefined when there is none. Throws `UserError` (failed, unreachable) and `RequestMistake`. */
   json<T>(method: string, path: string, body?: unknown): Promise<T>;
   /** The body as text. Throws `UserError` (failed, unreachable). */

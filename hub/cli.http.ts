@@ -31,6 +31,7 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
     token: env.HUB_TOKEN === undefined ? await ownToken(dataDir, env.HUB_URL) : given(env.HUB_TOKEN),
   };
   return {
+    url: target.url,
     async json<T>(method: string, path: string, body?: unknown) {
       const response = await request(target, path, {
         method,

@@ -4,6 +4,7 @@ import { checkConfig, configSchema } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
 import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
 import { checkMqtt } from './config-mqtt.ts';
+import { checkRollups } from './config-store.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 
 export type { Config };
@@ -173,8 +174,12 @@ function crossCheck(config: Config, { readFile, env }: ConfigSource, isSound: (s
     ...(isSound('gateway') ? checkGateway(config.gateway) : []),
     ...(isSound('api') ? checkApi(config.api) : []),
     ...(isSound('mqtt') ? checkMqtt(config.mqtt, readFile, env) : []),
-    ...(isSound('store') ? [...checkUrl(config.store.url), ...readSecrets(config.store, readFile)] : []),
+    ...(isSound('store') ? checkStore(config.store, readFile) : []),
   ];
+}
+
+function checkStore(store: Config['store'], readFile: ConfigSource['readFile']): Mistake[] {
+  return [...checkUrl(store.url), ...readSecrets(store, readFile), ...checkRollups(store)];
 }
 
 /** The address is not repeated in the message: it may hold a password. */
@@ -211,11 +216,18 @@ const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'th
 
 /** Every secret that the configuration holds, with the user name beside it, for `hideSecrets`. */
 export function secretsOf(config: Config): { user?: string; secret: string }[] {
-  return OPTIONS.filter(({ schema }) => schema['x-secret']).flatMap(({ path }) => {
-    const section = path.slice(0, -1).reduce<Tree>((tree, key) => tree[key] as Tree, config as unknown as Tree);
-    const secret = section[path.at(-1)!];
-    if (typeof secret !== 'string') return [];
-    return [typeof section.username === 'string' ? { user: section.username, secret } : { secret }];
+  return secretsIn(config, configSchema as unknown as OptionSchema);
+}
+
+function secretsIn(value: unknown, schema: OptionSchema): { user?: string; secret: string }[] {
+  if (schema.items && Array.isArray(value)) return value.flatMap((item) => secretsIn(item, schema.items!));
+  if (typeof value !== 'object' || value === null) return [];
+  const { username } = value as Tree;
+  return Object.entries(value).flatMap(([key, part]) => {
+    const own = schema.properties?.[key];
+    if (!own) return [];
+    if (!own['x-secret'] || typeof part !== 'string') return secretsIn(part, own);
+    return [typeof username === 'string' ? { user: username, secret: part } : { secret: part }];
   });
 }
 

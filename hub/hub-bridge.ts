@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { SinkStatus } from './api/status.ts';
 import { type Births, createBirths, willOf } from './bridge/births.ts';
 import { createLink } from './bridge/bridge.mqtt.ts';
-import type { LinkOptions, NewLink } from './bridge/broker.ts';
+import type { LinkOptions, Message, NewLink } from './bridge/broker.ts';
 import { brokerNames, clientIdOf, EMBEDDED, nameOf } from './bridge/brokers.ts';
 import { type ClearingRow, type Clearings, createClearings } from './bridge/clearings.ts';
 import { createEchoes, type Echoes } from './bridge/echoes.ts';
@@ -27,6 +27,11 @@ export interface Bridge {
   /** For the journal to lead. */
   sinks: Sink[];
   status(sinks: readonly SinkStatus[]): BridgeStatus;
+  /**
+   * Resolves when every broker took it; absent when there is none. Throws `Unavailable` when one is away, `RefusedByBroker`
+   * when one says no.
+   */
+  publish?(topic: string, payload: string): Promise<void>;
   /**
    * Begins to connect, when everything else is there; resolves to the address of the hub's own broker, when it has one.
    * Throws `UserError` when that is taken.
@@ -87,6 +92,7 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
   stack.push('MQTT bridge', () => Promise.all(lanes.map(closeLane)));
   return {
     sinks: lanes.flatMap(({ sinks }) => sinks),
+    ...(lanes.length > 0 && { publish: (topic, payload) => publishTo(lanes, { topic, payload }) }),
     status: (sinks) => ({
       hub: hubId,
       brokers: brokerStatuses(lanes.flatMap(statusOfLane), sinks),
@@ -99,6 +105,10 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
       return own?.open(ownLane!.link);
     },
   };
+}
+
+async function publishTo(lanes: readonly Lane[], message: Message): Promise<void> {
+  await Promise.all(lanes.map(({ link }) => link.publish(message)));
 }
 
 /** How the hub reaches its own broker: by a stream of its own, with nothing that could be guessed. */

@@ -9,6 +9,7 @@ import { selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
 import { type CertificateFiles, type CertificateKeeper, keepCertificate } from './gateway/certificates.tls.ts';
 import { createListener, type Listener } from './gateway/listener.ws.ts';
 import type { HubStart } from './hub.ts';
+import type { AlertParts } from './hub-alerts.ts';
 import type { Records } from './hub-records.ts';
 import type { Road } from './hub-road.ts';
 import type { Storage } from './hub-storage.ts';
@@ -17,6 +18,8 @@ import { UserError } from './kit/errors.ts';
 import { createNetworks } from './kit/network.ts';
 import { keepAdminToken } from './operators/admin-token.file.ts';
 
+/** Where the build of the page is; `npm ci` makes it. */
+const DASHBOARD = join(import.meta.dirname, '../dashboard/dist');
 /** How the drain time is shared: acks for what was taken, goodbyes to the devices; the rest is for sinks and files. */
 const SHARES = { acks: 0.3, goodbyes: 0.1 };
 
@@ -61,11 +64,15 @@ export async function openApi(
   { catalog, store, quarantine, gaps }: Storage,
   records: Records,
   { sessions, live, metrics, reporter, care, quarantineReplay }: Road,
+  { rules, alerts, deliveries }: AlertParts,
   jobs: Jobs,
   certificate: CertificateKeeper | undefined,
 ): Promise<string> {
   const deps = {
     ...records,
+    rules,
+    alerts,
+    deliveries,
     jobs: jobs.list,
     pushToken: (id: string, token: string) => sessions.get(id)?.push({ type: 'token', token }) ?? false,
     keepOperatorToken: (name: string, token: string) => keepAdminToken(join(dataDir, 'admin.token'), name, token),
@@ -94,7 +101,7 @@ function apiOptions(config: Config, certificate: CertificateKeeper | undefined):
   const { host, port, trustedProxies } = config.api;
   const { failedAttemptsPerMinute } = config.limits;
   const tls = certificate && { tls: apiTls(config, certificate) };
-  return { host, port, trustedProxies, failedAttemptsPerMinute, ...tls };
+  return { host, port, trustedProxies, failedAttemptsPerMinute, dashboardDir: DASHBOARD, ...tls };
 }
 
 /** The gateway may ask clients for theirs; the API never does. */

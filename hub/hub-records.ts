@@ -14,6 +14,7 @@ import { createPresence, type PresenceBook } from './devices/presence.ts';
 import type { HubStart } from './hub.ts';
 import { readCron } from './jobs.cron.ts';
 import { ensureAdmin } from './operators/admin-token.file.ts';
+import { type BrowserSessions, createBrowserSessions } from './operators/browser-sessions.ts';
 import { createOperators, type OperatorRow, type Operators } from './operators/operators.ts';
 
 export interface Records {
@@ -21,6 +22,7 @@ export interface Records {
   devices: Devices;
   presence: PresenceBook;
   operators: Operators;
+  browserSessions: BrowserSessions;
   audit: Audit;
   commands: Commands;
   groups: Groups;
@@ -40,10 +42,12 @@ export async function openRecords(start: HubStart, types: Catalog['commands']): 
   });
   stack.push('presence', () => presence.close());
   const operators = createOperators(backplane.table<OperatorRow>('operators'));
+  const browserSessions = createBrowserSessions({ operators, table: backplane.table('browser-sessions') });
   const madeAdmin = await ensureAdmin(operators, join(dataDir, 'admin.token'));
   const audit = await openAudit(start);
   if (madeAdmin) await audit.record(ADMIN_MADE);
-  return { backplane, devices, presence, operators, audit, ...openCommands(start, backplane, types, devices, audit) };
+  const told = { backplane, devices, presence, operators, browserSessions, audit };
+  return { ...told, ...openCommands(start, backplane, types, devices, audit) };
 }
 
 const ADMIN_MADE = {

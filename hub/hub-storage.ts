@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { type Catalog, loadCatalog } from '../schemas/index.ts';
 import type { Config } from './config.ts';
+import { rollupsOf } from './config-store.ts';
 import type { HubStart } from './hub.ts';
 import type { Log } from './kit/log.ts';
 import { createSqliteGaps } from './telemetry/gaps.sqlite.ts';
@@ -53,5 +54,8 @@ function openStore(
   streams: Catalog['streams'],
   log: Log,
 ): Promise<TelemetryStore> | TelemetryStore {
-  return store.kind === 'sqlite' ? createSqliteStore({ file, streams }) : createInfluxStore({ ...store, streams, log });
+  const rollups = rollupsOf(store);
+  const rawKeepMs = store.retentionDays * DAY_MS;
+  if (store.kind === 'sqlite') return createSqliteStore({ file, streams, rollups, rawKeepMs });
+  return createInfluxStore({ ...store, rollups, streams, log });
 }

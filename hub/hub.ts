@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
+import { type AlertParts, openAlerts } from './hub-alerts.ts';
 import { openBridge } from './hub-bridge.ts';
 import { openApi, openCertificates, openGateway } from './hub-doors.ts';
 import { openRecords, type Records } from './hub-records.ts';
@@ -71,10 +72,12 @@ async function build(start: HubStart): Promise<Hub> {
   const bridge = await openBridge(start, storage, records);
   const road = openRoad(start, storage, records, bridge);
   await storage.journal.saveCursors();
-  const jobs = openJobs(start, storage, records, road);
+  const alerts = openAlerts(start, storage, records, road, bridge.publish);
+  const jobs = openJobs(start, storage, records, road, alerts);
   const certificates = await openCertificates(start);
-  const api = await openApi(start, storage, records, road, jobs, certificates.api);
+  const api = await openApi(start, storage, records, road, alerts, jobs, certificates.api);
   const gateway = await openGateway(start, records, road, certificates);
+  road.reporter.tellGateway(gateway);
   const mqtt = await bridge.open();
   readiness.set(true);
   let stopped: Promise<void> | undefined;
@@ -91,8 +94,14 @@ async function build(start: HubStart): Promise<Hub> {
   };
 }
 
-function openJobs({ log, stack }: HubStart, storage: Storage, records: Records, { care }: Road): Jobs {
-  const table = [...timetable(storage, records), ...care.jobs];
+function openJobs(
+  { log, stack }: HubStart,
+  storage: Storage,
+  records: Records,
+  { care }: Road,
+  alerts: AlertParts,
+): Jobs {
+  const table = [...timetable(storage, records), ...care.jobs, ...alerts.jobs];
   const jobs = startJobs(table, (job, error) => log.error({ job, err: error }, 'a job failed'));
   stack.push('jobs', () => jobs.close());
   return jobs;
@@ -113,6 +122,7 @@ function timetable({ journal, store, retentionMs }: Storage, records: Records): 
       at: '17 * * * *',
       run: async () => retentionMs > 0 && store.prune(Date.now() - retentionMs),
     },
+    { name: 'sum up readings', at: '7,37 * * * * *', run: async () => store.rollups?.roll(Date.now()) },
     { name: 'find silent devices', at: '*/10 * * * * *', run: async () => presence.sweep(Date.now()) },
   ];
 }

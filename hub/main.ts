@@ -10,6 +10,7 @@ import { openPayload } from './bridge/payload.ts';
 import { registerCli } from './cli.ts';
 import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli-bridge-test.ts';
 import { type Config, loadConfig, OPTIONS, type Option, redacted, secretsOf } from './config.ts';
+import { checkAlerts } from './hub-alerts.ts';
 import { openRules } from './hub-inbound.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { hideSecrets, redact } from './kit/redact.ts';
@@ -62,6 +63,7 @@ configCommand
     openRules({ config }, { catalog }, brokerNames(config.mqtt));
     openPayload(config.mqtt.payload, catalog.streams);
     const { streams, commands } = catalog;
+    checkAlerts(config, { streams });
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );

@@ -30,6 +30,8 @@ export interface StatusReporter {
   sinks(): SinkStatus[];
   /** The bridge with each broker and rule. */
   bridge(): BridgeStatus;
+  /** Remembers where devices connect, once that is known. */
+  tellGateway(url: string): void;
   close(): void;
 }
 
@@ -39,6 +41,7 @@ const SAMPLES = 5;
 export function createStatusReporter(deps: StatusDeps): StatusReporter {
   const { counts, journal } = deps;
   const startedAt = Date.now();
+  let gatewayUrl: string | undefined;
   /** Accepted readings at the last few seconds, oldest first; their difference is the rate. */
   const samples = [{ at: performance.now(), accepted: 0 }];
   const timer = setInterval(() => {
@@ -68,6 +71,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
       return {
         version: deps.version,
         node: deps.node,
+        ...(gatewayUrl !== undefined && { gatewayUrl }),
         startedAt,
         uptimeMs: now - startedAt,
         ready: reasons.length === 0,
@@ -89,6 +93,9 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
     },
     sinks,
     bridge: () => deps.bridge(sinks()),
+    tellGateway: (url) => {
+      gatewayUrl = url;
+    },
     close: () => clearInterval(timer),
   };
 }

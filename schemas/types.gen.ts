@@ -365,6 +365,21 @@ batchReadings: number
  * Readings older than this are forgotten, and refused on arrival; 0 keeps everything.
  */
 retentionDays: number
+/**
+ * Readings are summed up over windows such as {every: 1m, keepDays: 90}, which queries use by themselves. InfluxDB 1.x or SQLite.
+ * 
+ * @maxItems 8
+ */
+rollups: {
+/**
+ * Length of the windows.
+ */
+every: string
+/**
+ * How long the windows are kept; 0 keeps them for ever.
+ */
+keepDays: number
+}[]
 }
 /**
  * What devices may send and be told.
@@ -456,6 +471,132 @@ failedAttemptsPerMinute: number
  * Refused readings kept for examination, a quarter of them for one device; when it is full, devices are told that a reading is not kept. 0 keeps none.
  */
 quarantineReadings: number
+}
+/**
+ * Rules that watch devices and the hub, and whom they tell.
+ */
+alerts: {
+/**
+ * Rules that nobody can change while the hub runs; operators add others by the API or hub alerts.
+ * 
+ * @maxItems 200
+ */
+rules: {
+/**
+ * Name of the rule.
+ */
+id: string
+/**
+ * What is watched: a field of a stream, quiet devices, absent devices, refused readings, or a sink behind the journal.
+ */
+kind: ("field" | "no-reading" | "offline" | "quarantine" | "lag")
+/**
+ * Of field, and of no-reading where any stream counts without it.
+ */
+stream?: string
+/**
+ * Of field: a number of the stream.
+ */
+field?: string
+/**
+ * Of field: it begins above this value.
+ */
+above?: number
+/**
+ * Of field: it begins below this value.
+ */
+below?: number
+/**
+ * Of field: it ends only when the value has come back as far as this one.
+ */
+clear?: number
+/**
+ * Of lag: one sink; each without it.
+ */
+sink?: string
+/**
+ * Of lag: how long the oldest frame may wait for the sink.
+ */
+lagMs?: number
+/**
+ * Of quarantine: it begins with more refused readings than this within windowMs.
+ */
+readings?: number
+/**
+ * Of quarantine: five minutes without it.
+ */
+windowMs?: number
+/**
+ * How long it must last before it fires; of no-reading: how long a device may be quiet.
+ */
+forMs?: number
+/**
+ * How long it must be over before it is resolved.
+ */
+clearForMs?: number
+/**
+ * Devices that are listed and bear all tags; every device without it.
+ */
+selector?: {
+tags?: {
+[k: string]: string
+}
+/**
+ * @minItems 1
+ * @maxItems 10000
+ */
+devices?: string[]
+}
+/**
+ * warning without it.
+ */
+severity?: ("info" | "warning" | "critical")
+/**
+ * What to do, for whoever is told.
+ */
+description?: string
+/**
+ * Names of channels; every channel without it.
+ * 
+ * @maxItems 16
+ */
+deliver?: string[]
+/**
+ * False: it watches nothing.
+ */
+enabled?: boolean
+}[]
+/**
+ * Channels: web addresses that get each notice as JSON by POST.
+ * 
+ * @maxItems 16
+ */
+webhooks: {
+/**
+ * Its name in rules and in the status.
+ */
+name: string
+/**
+ * The address; many hold a secret, then better in urlFile.
+ */
+url?: string
+/**
+ * File that holds the address.
+ */
+urlFile?: string
+/**
+ * File that holds a token, sent as Authorization: Bearer.
+ */
+tokenFile?: string
+/**
+ * How long one attempt may take; 10000 without it.
+ */
+timeoutMs?: number
+}[]
+/**
+ * A channel named mqtt: notices are published here. May hold {rule}, {device} and {state}.
+ */
+mqttTopic?: string
 }
 /**
  * What the hub says of itself.

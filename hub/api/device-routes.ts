@@ -157,7 +157,7 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
 }
 
 /** `name=value,…`; a comma that no name follows belongs to the value. Throws `MistakenRequest`. */
-function tagsOf(text: string | number | undefined): Record<string, string> {
+export function tagsOf(text: string | number | undefined): Record<string, string> {
   const pairs = text === undefined ? [] : String(text).split(/,(?=[A-Za-z][A-Za-z0-9_-]*=)/);
   const tags = pairs.map((pair) => /^([^=]+)=(.*)$/s.exec(pair)?.slice(1) as [string, string] | undefined);
   if (tags.every((tag) => tag !== undefined)) return Object.fromEntries(tags);

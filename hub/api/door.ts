@@ -3,20 +3,20 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import { redact } from '../kit/redact.ts';
-import type { Operator, Operators } from '../operators/operators.ts';
 import type { Attempt, AuditTrail } from './audit-trail.ts';
 import type { Entrance } from './entrance.http.ts';
 import { IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
-import { demand, identify } from './identify.ts';
+import { type Asker, demand, demandCsrf, identify, type Recognition } from './identify.ts';
 import type { Pass, Passes } from './passes.ts';
 import { MistakenRequest, PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
 import { type Answer, type Call, needsBody, type Route } from './route.ts';
 import { openStream } from './stream.ts';
+import type { Upgrades } from './upgrades.ws.ts';
 
 /** What every route needs of the server around it. */
-export interface Door {
-  operators: Pick<Operators, 'authenticate'>;
+export interface Door extends Recognition {
   entrance: Pick<Entrance, 'throttle'>;
+  upgrades: Pick<Upgrades, 'isUpgrade' | 'accept'>;
   log: Log;
   trail: AuditTrail;
   repeats: Repeats;
@@ -32,18 +32,21 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
   const numbers = integersOf(route.query);
   const attempts = createAttempts(route, door.trail);
   const { learn } = attempts;
+  const askers = new WeakMap<FastifyRequest, Asker>();
   app.route({
     method,
     url: path,
     schema: schemaOf(route),
-    ...(role === 'anyone' && { config: { rateLimit: false } }),
+    ...(role === 'anyone' && !route.takesSecret && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.
     async preParsing(request) {
       learn(request, { at: Date.now() });
       if (role === 'anyone') return;
-      const operator = operatorOf(request, door);
-      learn(request, { operator });
-      demand(role, operator);
+      const asker = askerOf(request, door);
+      askers.set(request, asker);
+      learn(request, { operator: asker.operator });
+      demandCsrf(method, request.headers, asker);
+      demand(role, asker.operator);
     },
     async preValidation(request) {
       // A query string is text; what shall be an integer becomes one when it looks like one.
@@ -52,14 +55,18 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
       if (route.body && !needsBody(route)) request.body ??= {};
     },
     async handler(request, reply) {
-      refuseTokensIn(request.body);
+      if (!route.takesSecret) refuseTokensIn(request.body);
       learn(request, { body: request.body });
-      const call = callOf(request, attempts.operatorOf(request));
-      const { answer, repeated } = await repeats.once(route, pathOf(request), call);
+      const call = callOf(request, askers.get(request), door);
+      const once = repeats.once(route, pathOf(request), call);
+      const { answer, repeated } = await once.catch((error: unknown) =>
+        door.entrance.throttle(request, error, route.takesSecret === true),
+      );
       if (repeated) reply.header('idempotency-replayed', 'true');
-      learn(request, { answer: answer.body, repeated });
+      learn(request, { answer: answer.body, repeated, ...(answer.operator && { operator: answer.operator }) });
       // Before anybody waits: the hub may be killed meanwhile.
       await attempts.write(request);
+      if (answer.socket) return converse(request, reply, answer.socket, role, door);
       const body = route.follow ? await route.follow(answer.body, call, repeated) : answer.body;
       return send(reply, { ...answer, body }, () => streamOf(request, answer, role, door));
     },
@@ -79,7 +86,6 @@ function createAttempts(route: Route, trail: AuditTrail) {
   return {
     learn: (request: FastifyRequest, more: Partial<Attempt>) =>
       void known.set(request, { ...known.get(request), ...more }),
-    operatorOf: (request: FastifyRequest) => known.get(request)?.operator,
     /** Once, however often it is called. */
     async write(request: FastifyRequest): Promise<void> {
       if (written.has(request)) return;
@@ -101,7 +107,7 @@ export async function refusePath(request: FastifyRequest, reply: FastifyReply, d
     { in: 'path', path: '/', message: 'cannot be decoded: a % begins no text' },
   ]);
   try {
-    attempt.operator = identify(attempt.authorization, door.operators);
+    attempt.operator = identify(request.headers, door).operator;
   } catch (refusal) {
     error = refusal;
   }
@@ -111,22 +117,26 @@ export async function refusePath(request: FastifyRequest, reply: FastifyReply, d
 }
 
 /** Who asks. Throws `RefusedError` (unauthorized, too-many-attempts). */
-function operatorOf(request: FastifyRequest, { operators, entrance }: Door): Operator {
+function askerOf(request: FastifyRequest, door: Door): Asker {
   try {
-    return identify(request.headers.authorization, operators);
+    return identify(request.headers, door);
   } catch (error) {
-    return entrance.throttle(request, error);
+    // A cookie is no guess: nobody finds 256 bits, and a page that was left open goes on asking with an old one.
+    return door.entrance.throttle(request, error, request.headers.authorization !== undefined);
   }
 }
 
-function callOf(request: FastifyRequest, operator: Operator | undefined): Call {
+function callOf(request: FastifyRequest, asker: Asker | undefined, { upgrades }: Door): Call {
   const key = request.headers[IDEMPOTENCY_HEADER];
   return {
     params: request.params as Record<string, string>,
     query: request.query as Record<string, string | number | undefined>,
     body: request.body,
     accept: request.headers.accept ?? '',
-    operator,
+    operator: asker?.operator,
+    isUpgrade: upgrades.isUpgrade(request.raw),
+    isSecure: request.protocol === 'https',
+    ...(asker && { asker }),
     ...(key !== undefined && { idempotencyKey: String(key) }),
   };
 }
@@ -147,8 +157,12 @@ function schemaOf(route: Route) {
   };
 }
 
-function send(reply: FastifyReply, { status = 200, type, body, stream }: Answer, open: () => NodeJS.ReadableStream) {
-  reply.code(status);
+function send(
+  reply: FastifyReply,
+  { status = 200, type, headers = {}, body, stream }: Answer,
+  open: () => NodeJS.ReadableStream,
+) {
+  reply.code(status).headers(headers);
   if (type) reply.type(type);
   if (!stream) return reply.send(body);
   // A stream has its connection to itself, so nothing is left over when it ends.
@@ -156,11 +170,24 @@ function send(reply: FastifyReply, { status = 200, type, body, stream }: Answer,
   return reply.send(open());
 }
 
+function streamOf(request: FastifyRequest, answer: Answer, role: Route['role'], door: Door) {
+  return openStream(answer.stream!, door.closing, passOf(request, role, door));
+}
+
+function converse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  talk: NonNullable<Answer['socket']>,
+  role: Route['role'],
+  door: Door,
+): FastifyReply {
+  door.upgrades.accept(request.raw, talk, passOf(request, role, door), door.closing);
+  return reply.hijack();
+}
+
 /** A stream outlasts the moment at which its operator was recognised, so the same is asked again and again. */
-function streamOf(request: FastifyRequest, answer: Answer, role: Route['role'], { operators, passes, closing }: Door) {
-  const { authorization } = request.headers;
-  const pass: Pass = passes.issue(() => demand(role, identify(authorization, operators)));
-  return openStream(answer.stream!, closing, pass);
+function passOf({ headers }: FastifyRequest, role: Route['role'], door: Door): Pass {
+  return door.passes.issue(() => demand(role, identify(headers, door).operator));
 }
 
 /** Answers with the problem details of an error; what the hub itself did wrong goes to its log. */

@@ -5,6 +5,7 @@ import type { SecureVersion } from 'node:tls';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { RefusedError } from '../kit/errors.ts';
 import { createThrottle } from '../kit/throttle.ts';
+import type { Upgrades } from './upgrades.ws.ts';
 
 /** PEM texts. */
 export interface ApiTls {
@@ -25,8 +26,8 @@ export interface Entrance {
   serverFactory(handler: RequestListener): Server;
   /** Adds what holds for every request: nothing is cached, no page of another address comes in. */
   guard(app: FastifyInstance): void;
-  /** Rethrows why a token was refused; after too many of one address, how long it has to wait. */
-  throttle(request: FastifyRequest, error: unknown): never;
+  /** Rethrows why a token was refused; after too many of one address, how long it has to wait. `isGuess`: one was sent. */
+  throttle(request: FastifyRequest, error: unknown, isGuess: boolean): never;
   /** The next handshakes use this certificate. */
   useCertificate(tls: ApiTls): void;
 }
@@ -34,14 +35,17 @@ export interface Entrance {
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 72_000, noDelay: true };
 const HANDSHAKE_MS = 10_000;
 
-export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOptions): Entrance {
+export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOptions, upgrades: Upgrades): Entrance {
+  const limits = { ...LIMITS, shouldUpgradeCallback: upgrades.isWanted };
   const secure: TlsServer[] = [];
   const failures = createThrottle(failedAttemptsPerMinute);
   return {
     serverFactory(handler) {
-      if (!tls) return createServer(LIMITS, handler);
-      const server = createTlsServer({ ...LIMITS, ...tls, handshakeTimeout: HANDSHAKE_MS }, handler);
-      secure.push(server);
+      const server = tls
+        ? createTlsServer({ ...limits, ...tls, handshakeTimeout: HANDSHAKE_MS }, handler)
+        : createServer(limits, handler);
+      if (tls) secure.push(server as TlsServer);
+      upgrades.attach(server, handler);
       return server;
     },
     guard(app) {
@@ -50,9 +54,9 @@ export function createEntrance({ tls, failedAttemptsPerMinute = 60 }: EntranceOp
         refuseForeignPage(request);
       });
     },
-    throttle({ ip, headers }, error) {
-      const isToken = error instanceof RefusedError && error.code === 'unauthorized' && headers.authorization;
-      const waitMs = isToken ? failures.failed(ip, Date.now()) : 0;
+    throttle({ ip }, error, isGuess) {
+      const hasFailed = isGuess && error instanceof RefusedError && error.code === 'unauthorized';
+      const waitMs = hasFailed ? failures.failed(ip, Date.now()) : 0;
       if (waitMs === 0) throw error;
       const detail = `Wait ${Math.ceil(waitMs / 1000)} s before the next one.`;
       throw new RefusedError('too-many-attempts', detail, waitMs);

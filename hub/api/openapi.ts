@@ -2,6 +2,7 @@
 import { REFUSALS } from '../kit/errors.ts';
 import { exampleOf } from './example.ts';
 import { IDEMPOTENCY_KEY, isRepeatable } from './idempotency.ts';
+import { SESSION_COOKIE } from './identify.ts';
 import { needsBody, object, type Route, type Schema } from './route.ts';
 
 /** What is said of the groups into which the routes are sorted. */
@@ -13,6 +14,7 @@ const TAGS: Record<string, string> = {
   groups: 'One command to many devices.',
   schedules: 'Commands on a timetable.',
   telemetry: 'What the devices measured.',
+  session: 'Who asks, and signing in from a browser.',
   operators: 'The people and programs that use this API.',
   audit: 'Who changed what.',
 };
@@ -76,6 +78,10 @@ export function openapiOf(routes: readonly Route[], { version }: { version: stri
     components: {
       securitySchemes: {
         operator: { type: 'http', scheme: 'bearer', description: 'An operator token, tho_….' },
+        session: {
+          ...{ type: 'apiKey', in: 'cookie', name: SESSION_COOKIE },
+          description: 'Of POST /v1/session; a change needs its `csrf` in the header `x-csrf-token` as well.',
+        },
       },
       schemas: { Problem: PROBLEM },
       responses: Object.fromEntries(Object.entries(REFUSED).map(([status, text]) => [nameOf(status), problem(text)])),
@@ -98,7 +104,7 @@ function operationOf(route: Route) {
     summary,
     description: role === 'anyone' ? 'Needs no token.' : `Needs the role ${role} or more.`,
     'x-role': role,
-    security: role === 'anyone' ? [] : [{ operator: [] }],
+    security: role === 'anyone' ? [] : [{ operator: [] }, { session: [] }],
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {

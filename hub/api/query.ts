@@ -1,42 +1,45 @@
-/** Turns what a person asks about telemetry into a query of the store, or into the list of what is wrong with it. */
-import type { Catalog } from '../../schemas/index.ts';
-import type { Aggregate, Query } from '../telemetry/store.ts';
+/** Turns what a person asks about telemetry into a question to the store, or into the list of what is wrong with it. */
+import type { Catalog, Stream } from '../../schemas/index.ts';
+import type { Question } from '../telemetry/ask.ts';
+import type { Fill } from '../telemetry/fill.ts';
+import type { Aggregate } from '../telemetry/store.ts';
 import { MistakenRequest } from './problem.ts';
 import { DURATION_FORMS, parseDuration, parseTime, TIME_FORMS } from './time.ts';
 
-/** Rows of one answer. */
-export const MAX_ROWS = 10_000;
+/** Rows of one series in an answer. */
+export const MAX_ROWS = 1_000_000;
+/** Points of a chart; no screen has more columns. */
+export const MAX_POINTS = 10_000;
+/** What stands for a window without readings, for messages. */
+export const FILL_FORMS = 'none, null, previous (the window before), or a number';
 
 type Asked = Record<string, string | number | undefined>;
 type Report = (name: string, message: string) => void;
 
+/** What was asked, of whichever device. */
+export interface Checked {
+  stream: Stream;
+  question: Omit<Question, 'device'>;
+}
+
 /** Checks everything before it complains. `asked` fits the route's schema. Throws `MistakenRequest`. */
-export function queryOf(device: string, asked: Asked, catalog: Catalog, now: number): Query {
+export function questionOf(asked: Asked, catalog: Catalog, now: number): Checked {
   const errors: { in: 'query'; path: string; message: string }[] = [];
   const report: Report = (name, message) => errors.push({ in: 'query', path: `/${name}`, message });
-  const stream = String(asked.stream);
-  const fields = fieldsOf(stream, asked.fields, catalog, report);
+  const stream = catalog.streams.get(String(asked.stream));
+  if (!stream) report('stream', `must be one of ${[...catalog.streams.keys()].join(', ')}`);
+  const fields = stream && fieldsOf(stream, asked.fields, report);
   const from = timeOf('from', asked.from ?? '-1h', now, report);
   const to = timeOf('to', asked.to ?? 'now', now, report);
   if (from >= to) report('from', 'must be before to');
-  const buckets = bucketsOf(asked.every, asked.fn, report);
+  const windows = { ...windowsOf(asked, report), ...pointsOf(asked, stream, fields, report) };
   if (errors.length > 0) throw new MistakenRequest(errors);
-  return {
-    device,
-    stream,
-    from,
-    to,
-    limit: Number(asked.limit ?? 100),
-    descending: asked.order !== 'asc',
-    ...(fields && { fields }),
-    ...(buckets && { buckets }),
-  };
+  const range = { from, to, limit: Number(asked.limit ?? 100), descending: asked.order !== 'asc' };
+  return { stream: stream!, question: { stream: stream!.name, ...range, ...(fields && { fields }), ...windows } };
 }
 
-function fieldsOf(stream: string, asked: Asked[string], catalog: Catalog, report: Report): string[] | undefined {
-  const known = catalog.streams.get(stream)?.fields;
-  if (!known) report('stream', `must be one of ${[...catalog.streams.keys()].join(', ')}`);
-  if (!known || asked === undefined) return undefined;
+function fieldsOf({ name: stream, fields: known }: Stream, asked: Asked[string], report: Report) {
+  if (asked === undefined) return undefined;
   const names = [...new Set(String(asked).split(','))];
   for (const name of names) {
     if (!known.has(name)) report('fields', `"${name}" is no field of ${stream}: ${[...known.keys()].join(', ')}`);
@@ -50,12 +53,38 @@ function timeOf(name: string, text: string | number, now: number, report: Report
   return time ?? Number.NaN;
 }
 
-function bucketsOf(every: Asked[string], fn: Asked[string], report: Report): Query['buckets'] {
+function windowsOf(asked: Asked, report: Report): Pick<Question, 'buckets' | 'fill'> {
+  const { every, fn, fill } = asked;
   if (every === undefined) {
-    if (fn !== undefined) report('fn', 'needs every: the length of the windows');
-    return undefined;
+    for (const name of ['fn', 'fill'])
+      if (asked[name] !== undefined) report(name, 'needs every: the length of the windows');
+    return {};
   }
   const everyMs = parseDuration(String(every));
   if (everyMs === undefined || everyMs < 1 || !Number.isInteger(everyMs)) report('every', `must be ${DURATION_FORMS}`);
-  return { everyMs: everyMs ?? 0, fn: (fn ?? 'mean') as Aggregate };
+  const stand = fillOf(fill, report);
+  if (stand === 'previous' && asked.order !== 'asc')
+    report('fill', 'previous needs order=asc: it is the window before in time');
+  return {
+    buckets: { everyMs: everyMs ?? 0, fn: (fn ?? 'mean') as Aggregate },
+    ...(stand !== undefined && { fill: stand }),
+  };
+}
+
+function fillOf(asked: Asked[string], report: Report): Fill | undefined {
+  if (asked === undefined || asked === 'none') return undefined;
+  if (asked === 'null' || asked === 'previous') return asked;
+  const value = Number(asked);
+  if (String(asked).trim() === '' || !Number.isFinite(value)) report('fill', `must be ${FILL_FORMS}`);
+  return value;
+}
+
+function pointsOf(asked: Asked, stream: Stream | undefined, fields: string[] | undefined, report: Report) {
+  if (asked.points === undefined) return {};
+  if (asked.every !== undefined) report('points', 'chooses the windows itself: leave out every');
+  const names = new Set(fields ?? stream?.fields.keys());
+  const twice = [...names].find((name) => names.has(`${name}_min`) || names.has(`${name}_max`));
+  if (twice !== undefined)
+    report('fields', `with points, "${twice}" becomes ${twice}_min and ${twice}_max too: ask for these fields apart`);
+  return { points: Number(asked.points) };
 }

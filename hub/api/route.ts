@@ -1,5 +1,7 @@
 /** The shape of a route: routes are data, so that the server, the OpenAPI document and the tests read one table. */
+import type { RefusalCode } from '../kit/errors.ts';
 import type { Operator, Role } from '../operators/operators.ts';
+import type { Asker } from './identify.ts';
 
 /** A JSON Schema. */
 export type Schema = Record<string, unknown>;
@@ -15,6 +17,12 @@ export interface Call {
   operator: Operator | undefined;
   /** What the client calls this request, so that it can be sent again. */
   idempotencyKey?: string;
+  /** How the operator was recognised; absent on routes for anyone. */
+  asker?: Asker;
+  /** Whether it came over TLS, as far as the hub or a proxy it trusts can tell. */
+  isSecure?: boolean;
+  /** It asks for a WebSocket. */
+  isUpgrade?: boolean;
 }
 
 /** Where a streaming answer writes. */
@@ -25,6 +33,16 @@ export interface Outlet {
   signal: AbortSignal;
 }
 
+/** A WebSocket on its way to a handler. */
+export interface Peer {
+  /** Resolves when the reader can take more; rejects when it went away. */
+  send(text: string): Promise<void>;
+  /** Says goodbye with the close code of a refusal. Idempotent. */
+  close(code: RefusalCode, reason: string): void;
+  /** Aborted when the socket is gone. */
+  signal: AbortSignal;
+}
+
 /** What a handler answers: a body (an object is sent as JSON, text as `type`) or a stream that lasts as long as the promise. */
 export interface Answer {
   /** 200 unless it says otherwise. */
@@ -32,7 +50,12 @@ export interface Answer {
   /** Content type of text and streams. */
   type?: string;
   body?: unknown;
+  headers?: Record<string, string>;
+  /** Who turned out to ask on a route for anyone, for the audit log. */
+  operator?: Operator;
   stream?: (outlet: Outlet) => Promise<void>;
+  /** Instead of an answer to an upgrade: a conversation; returns who hears the peer's texts. */
+  socket?: (peer: Peer) => (text: string) => void;
 }
 
 export interface Route {
@@ -46,6 +69,8 @@ export interface Route {
   params?: Schema;
   query?: Schema;
   body?: Schema;
+  /** The body is a secret that may be guessed: it may hold a token, and failures of one address are throttled. */
+  takesSecret?: true;
   /** Each successful answer, for the OpenAPI document; `texts`: examples of what is no JSON, by content type. */
   answers: Record<number, { description: string; schema?: Schema; texts?: Record<string, string> }>;
   /** Throws `RefusedError` (its row in the table of refusals is the answer) or `Unavailable` (503). */

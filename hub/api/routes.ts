@@ -1,4 +1,5 @@
 /** The whole table of routes: what the server carries, the OpenAPI document describes and the tests walk. */
+import { type AlertRouteDeps, alertRoutes } from './alert-routes.ts';
 import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
 import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
 import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
@@ -6,12 +7,14 @@ import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
 import { type GapRouteDeps, gapRoutes } from './gap-routes.ts';
 import { type GroupRouteDeps, groupRoutes } from './group-routes.ts';
 import { type HubRouteDeps, hubRoutes } from './hub-routes.ts';
+import { type LiveRouteDeps, liveRoutes } from './live-routes.ts';
 import { type OperatorRouteDeps, operatorRoutes } from './operator-routes.ts';
 import { type QuarantineRouteDeps, quarantineRoutes } from './quarantine-routes.ts';
+import { type QueryRouteDeps, queryRoutes } from './query-routes.ts';
 import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
+import { type SessionRouteDeps, sessionRoutes } from './session-routes.ts';
 import { type StoreRouteDeps, storeRoutes } from './store-routes.ts';
-import { type TelemetryRouteDeps, telemetryRoutes } from './telemetry-routes.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
 /** What all routes together need. */
@@ -21,13 +24,16 @@ export interface RouteDeps
     CommandRouteDeps,
     GroupRouteDeps,
     ScheduleRouteDeps,
-    TelemetryRouteDeps,
+    QueryRouteDeps,
     QuarantineRouteDeps,
     GapRouteDeps,
     StoreRouteDeps,
+    LiveRouteDeps,
+    AlertRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
     OperatorRouteDeps,
+    SessionRouteDeps,
     HubRouteDeps {}
 
 /** Every route there is, each with the role it needs. */
@@ -40,11 +46,14 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...commandRoutes(deps),
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),
-    ...telemetryRoutes(deps),
+    ...queryRoutes(deps),
     ...quarantineRoutes(deps),
     ...gapRoutes(deps),
     ...storeRoutes(deps),
+    ...liveRoutes(deps),
+    ...alertRoutes(deps),
     ...operatorRoutes(deps),
+    ...sessionRoutes(deps),
     ...auditRoutes(deps),
   ];
 }

@@ -10,12 +10,14 @@ import { RefusedError } from '../kit/errors.ts';
 import type { Log } from '../kit/log.ts';
 import type { Operators } from '../operators/operators.ts';
 import { createAuditTrail } from './audit-trail.ts';
+import { addDashboard } from './dashboard.file.ts';
 import { addRoute, type Door, pathOf, refusePath, sendProblem } from './door.ts';
 import { type ApiTls, createEntrance, type Entrance, type EntranceOptions } from './entrance.http.ts';
 import { createRepeats } from './idempotency.ts';
 import { openapiOf } from './openapi.ts';
 import { createPasses } from './passes.ts';
 import { type RouteDeps, routesOf } from './routes.ts';
+import { createUpgrades } from './upgrades.ws.ts';
 
 export interface ApiDeps extends Omit<RouteDeps, 'openapi'> {
   audit: Pick<Audit, 'record' | 'list'>;
@@ -32,6 +34,8 @@ export interface ApiOptions extends EntranceOptions {
   requestsPerMinute?: number;
   /** Addresses and networks whose X-Forwarded-For is believed; nobody's without it. */
   trustedProxies?: readonly string[];
+  /** The folder of the built dashboard; without it there is none. */
+  dashboardDir?: string;
 }
 
 export interface Api {
@@ -50,13 +54,15 @@ const CLOSE_MS = 2_000;
 /** Listens when it resolves. Rejects when the address cannot be used. */
 export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api> {
   const { host, port, tls } = options;
-  const entrance = createEntrance(options);
+  const upgrades = createUpgrades();
+  const entrance = createEntrance(options, upgrades);
   const closing = new AbortController();
-  const door = doorOf(deps, entrance, closing.signal);
+  const door = { ...doorOf(deps, closing.signal), entrance, upgrades };
   const app = await createServer(door, entrance, options);
   const routes = routesOf({ ...deps, openapi: () => document });
   const document = openapiOf(routes, deps);
   for (const route of routes) addRoute(app, route, door);
+  if (options.dashboardDir !== undefined) await addDashboard(app, options.dashboardDir);
   const address = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
   return {
@@ -106,11 +112,14 @@ async function createServer(door: Door, entrance: Entrance, options: ApiOptions)
   return app;
 }
 
-function doorOf({ operators, log, audit }: ApiDeps, entrance: Entrance, closing: AbortSignal): Door {
+function doorOf(
+  { operators, browserSessions, log, audit }: ApiDeps,
+  closing: AbortSignal,
+): Omit<Door, 'entrance' | 'upgrades'> {
   const passes = createPasses();
   operators.onChange(passes.checkAll);
   const trail = createAuditTrail(audit.record, createDamper(audit.record));
-  return { operators, entrance, log, trail, repeats: createRepeats(), passes, closing };
+  return { operators, sessions: browserSessions, log, trail, repeats: createRepeats(), passes, closing };
 }
 
 /** Lets requests under way finish, but not for longer than this. */

@@ -111,95 +111,103 @@ const STORE_CARE: Schema = {
 
 /** More may be added, so what is not named here is allowed. */
 export const STATUS: Schema = {
-  ...object({
-    version: { type: 'string', examples: ['1.0.0'] },
-    node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
-    startedAt: TIME,
-    uptimeMs: MS,
-    ready: { type: 'boolean', description: 'Whether the hub can do all of its work, as /readyz tells.' },
-    reasons: { type: 'array', items: { type: 'string' }, examples: [[]], description: 'Why it is not ready.' },
-    devices: {
-      ...object({ known: COUNT, online: COUNT, silent: COUNT, offline: COUNT }),
-      description: 'All; connected and heard; connected and quiet for too long; not connected.',
-    },
-    readings: {
-      ...object({ accepted: COUNT, rejected: COUNT, perSecond: { type: 'number', minimum: 0 } }),
-      description: 'Since the hub started; perSecond is of the last seconds.',
-    },
-    frames: object({ received: COUNT, duplicate: COUNT, skipped: COUNT }),
-    journal: {
-      ...object({
-        bytes: COUNT,
-        limitBytes: COUNT,
-        space: {
+  ...object(
+    {
+      version: { type: 'string', examples: ['1.0.0'] },
+      node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
+      gatewayUrl: {
+        type: 'string',
+        description: 'Where devices connect, as this machine sees it.',
+        examples: ['wss://127.0.0.1:8443/v1/device'],
+      },
+      startedAt: TIME,
+      uptimeMs: MS,
+      ready: { type: 'boolean', description: 'Whether the hub can do all of its work, as /readyz tells.' },
+      reasons: { type: 'array', items: { type: 'string' }, examples: [[]], description: 'Why it is not ready.' },
+      devices: {
+        ...object({ known: COUNT, online: COUNT, silent: COUNT, offline: COUNT }),
+        description: 'All; connected and heard; connected and quiet for too long; not connected.',
+      },
+      readings: {
+        ...object({ accepted: COUNT, rejected: COUNT, perSecond: { type: 'number', minimum: 0 } }),
+        description: 'Since the hub started; perSecond is of the last seconds.',
+      },
+      frames: object({ received: COUNT, duplicate: COUNT, skipped: COUNT }),
+      journal: {
+        ...object({
+          bytes: COUNT,
+          limitBytes: COUNT,
+          space: {
+            ...object(
+              {
+                roomBytes: COUNT,
+                endsBy: { type: 'string', enum: ['limit', 'disk'] },
+                usedPercent: { type: 'number', examples: [12.5] },
+                alarm: { type: 'integer', enum: [0, 70, 85, 95] },
+                diskFreeBytes: COUNT,
+              },
+              ['diskFreeBytes'],
+            ),
+            description:
+              'What the journal may still grow, to its limit or as the disk allows, and the alarm that stands.',
+          },
+          segments: COUNT,
+          first: COUNT,
+          next: COUNT,
+          cursors: {
+            type: 'object',
+            additionalProperties: CURSOR,
+            examples: [{ store: { offset: 41, lagFrames: 0, lagMs: 0 } }],
+          },
+          failing: { type: 'boolean', description: 'It cannot be written, so nothing is acknowledged.' },
+          damage: { type: 'array', examples: [[]], description: 'What was found broken at the start.' },
+        }),
+        additionalProperties: true,
+      },
+      sinks: {
+        type: 'array',
+        items: {
           ...object(
             {
-              roomBytes: COUNT,
-              endsBy: { type: 'string', enum: ['limit', 'disk'] },
-              usedPercent: { type: 'number', examples: [12.5] },
-              alarm: { type: 'integer', enum: [0, 70, 85, 95] },
-              diskFreeBytes: COUNT,
+              name: { type: 'string', examples: ['sqlite'] },
+              state: { type: 'string', examples: ['ok'] },
+              written: COUNT,
+              refused: COUNT,
+              lagFrames: COUNT,
+              lagMs: MS,
+              lastError: { type: 'string' },
             },
-            ['diskFreeBytes'],
+            ['lastError'],
           ),
-          description:
-            'What the journal may still grow, to its limit or as the disk allows, and the alarm that stands.',
+          additionalProperties: true,
         },
-        segments: COUNT,
-        first: COUNT,
-        next: COUNT,
-        cursors: {
-          type: 'object',
-          additionalProperties: CURSOR,
-          examples: [{ store: { offset: 41, lagFrames: 0, lagMs: 0 } }],
+      },
+      brokers: {
+        type: 'array',
+        description: 'The MQTT brokers; /v1/bridge tells more.',
+        items: {
+          ...object({ name: NAME, state: BROKER_STATE, since: TIME, lastError: { type: 'string' } }, ['lastError']),
+          additionalProperties: true,
         },
-        failing: { type: 'boolean', description: 'It cannot be written, so nothing is acknowledged.' },
-        damage: { type: 'array', examples: [[]], description: 'What was found broken at the start.' },
-      }),
-      additionalProperties: true,
-    },
-    sinks: {
-      type: 'array',
-      items: {
-        ...object(
-          {
-            name: { type: 'string', examples: ['sqlite'] },
-            state: { type: 'string', examples: ['ok'] },
-            written: COUNT,
-            refused: COUNT,
-            lagFrames: COUNT,
-            lagMs: MS,
-            lastError: { type: 'string' },
-          },
-          ['lastError'],
-        ),
+        examples: [[{ name: 'broker.example:1883', state: 'connected', since: 1_760_000_000_000 }]],
+      },
+      quarantine: {
+        ...object({
+          readings: COUNT,
+          limitReadings: COUNT,
+          alarm: { type: 'integer', enum: [0, 80, 100] },
+          dropped: COUNT,
+        }),
+        description: 'Refused readings kept, their limit, the alarm that stands in percent of it, and those not kept.',
+      },
+      store: STORE_CARE,
+      audit: {
+        ...object({ failing: { type: 'boolean' }, waiting: COUNT, lost: COUNT }),
         additionalProperties: true,
+        description: 'Whether the audit log cannot be written; entries that wait for it; those lost since the start.',
       },
     },
-    brokers: {
-      type: 'array',
-      description: 'The MQTT brokers; /v1/bridge tells more.',
-      items: {
-        ...object({ name: NAME, state: BROKER_STATE, since: TIME, lastError: { type: 'string' } }, ['lastError']),
-        additionalProperties: true,
-      },
-      examples: [[{ name: 'broker.example:1883', state: 'connected', since: 1_760_000_000_000 }]],
-    },
-    quarantine: {
-      ...object({
-        readings: COUNT,
-        limitReadings: COUNT,
-        alarm: { type: 'integer', enum: [0, 80, 100] },
-        dropped: COUNT,
-      }),
-      description: 'Refused readings kept, their limit, the alarm that stands in percent of it, and those not kept.',
-    },
-    store: STORE_CARE,
-    audit: {
-      ...object({ failing: { type: 'boolean' }, waiting: COUNT, lost: COUNT }),
-      additionalProperties: true,
-      description: 'Whether the audit log cannot be written; entries that wait for it; those lost since the start.',
-    },
-  }),
+    ['gatewayUrl'],
+  ),
   additionalProperties: true,
 };

@@ -31,6 +31,8 @@ export interface HubStatus {
   version: string;
   /** Name of this node. */
   node: string;
+  /** Where devices connect, as this machine sees it. */
+  gatewayUrl?: string;
   /** Unix milliseconds. */
   startedAt: number;
   uptimeMs: number;

@@ -44,6 +44,8 @@ export interface Devices {
   ): Promise<{ device: Device; token: string }>;
   get(id: string): Device | undefined;
   readonly size: number;
+  /** In their order. Not to be changed. */
+  ids(): readonly string[];
   /** A page of at most `limit` devices in the order of their ids, after the id `after`; `next` is the next page's `after`. */
   list(page: { limit: number; after?: string } & DeviceFilter): { devices: Device[]; next?: string };
   /** Durable when it resolves. Throws `RefusedError` (not-found, invalid). */
@@ -101,6 +103,11 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     if (!row || sortedIds?.[firstAfter(sortedIds, key) - 1] !== key) sortedIds = undefined;
   });
 
+  const ids = () => {
+    sortedIds ??= [...table.values()].map((row) => row.key).sort();
+    return sortedIds;
+  };
+
   const publicOf = (row: Row<DeviceRow>): Device => {
     const { tokens, tokenLifeMs: _, ...rest } = row.value;
     const lastSeenAt = lastSeen.get(row.key);
@@ -152,12 +159,13 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     get size() {
       return table.size;
     },
+    ids,
     list({ limit, after = '', ...filter }) {
-      sortedIds ??= [...table.values()].map((row) => row.key).sort();
+      const sorted = ids();
       const found: Row<DeviceRow>[] = [];
       // One more than asked for tells whether there is a next page.
-      for (let at = firstAfter(sortedIds, after); at < sortedIds.length && found.length <= limit; at++) {
-        const row = table.get(sortedIds[at]!)!;
+      for (let at = firstAfter(sorted, after); at < sorted.length && found.length <= limit; at++) {
+        const row = table.get(sorted[at]!)!;
         if (fits(row.value, filter)) found.push(row);
       }
       const devices = found.slice(0, limit).map(publicOf);

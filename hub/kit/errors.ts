@@ -38,6 +38,7 @@ export const REFUSALS = {
   store: { status: 422, close: 0, retry: false, title: 'The telemetry store refused the reading.' },
   // operators
   unauthorized: { status: 401, close: 0, retry: false, title: 'An operator token is required.' },
+  csrf: { status: 403, close: 0, retry: false, title: 'A change by cookie needs the header x-csrf-token.' },
   forbidden: { status: 403, close: 0, retry: false, title: 'The role of this token does not allow it.' },
   'not-found': { status: 404, close: 0, retry: false, title: 'There is no such thing.' },
   exists: { status: 409, close: 0, retry: false, title: 'It exists already.' },
@@ -55,6 +56,8 @@ export const REFUSALS = {
   'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
   'too-many-groups': { status: 429, close: 0, retry: true, title: 'Too many group commands are under way.' },
   'too-many-schedules': { status: 409, close: 0, retry: false, title: 'There are as many schedules as there may be.' },
+  'too-many-rules': { status: 409, close: 0, retry: false, title: 'There are as many rules as there may be.' },
+  configured: { status: 409, close: 0, retry: false, title: 'It is set in the configuration of the hub.' },
   unavailable: { status: 503, close: 0, retry: true, title: 'Something the hub depends on does not answer.' },
   'store-unavailable': { status: 503, close: 0, retry: true, title: 'The telemetry store does not answer.' },
 } as const satisfies Record<string, { status: number; close: number; retry: boolean; title: string }>;

@@ -1,5 +1,6 @@
 /** Metrics for Prometheus: plain numbers that the parts count anyway, read when somebody asks. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type AlertSources, addAlertMetrics } from './alert-metrics.ts';
 import { type LedgerSources, ledgerCounters, ledgerGauges } from './ledger-metrics.ts';
 
 /** Where the numbers are; each is read once for each scrape. Counts are since the hub started. */
@@ -43,6 +44,8 @@ export interface Metrics {
   observeAckLatency(seconds: number): void;
   /** Adds what is known only when the doors are open. */
   watchDoors(doors: DoorSources): void;
+  /** Adds what is known only when the alerts are there. */
+  watchAlerts(alerts: AlertSources): void;
   /** The text that a scrape gets. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -69,6 +72,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),
     watchDoors: (doors) => addDoorMetrics(registry, doors),
+    watchAlerts: (alerts) => addAlertMetrics(registry, alerts),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };

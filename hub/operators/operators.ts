@@ -49,6 +49,8 @@ export interface Operators {
   remove(name: string): Promise<void>;
   /** Whose token it is, or why not (unauthorized). Synchronous, from memory. */
   authenticate(token: string, now: number): Operator | Refusal;
+  /** The operator, if the token with this key id is still its own and holds. For who has shown the token before. */
+  holderOf(name: string, keyId: string, now: number): Operator | undefined;
   /** Called after each durable change of any operator or token; expiry is none. */
   onChange(listener: () => void): void;
   /** Whether the token of this key id is still this operator's and has not expired. Synchronous, from memory. */
@@ -111,6 +113,11 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
     authenticate(token, at) {
       const row = index.find(token, at);
       return 'why' in row ? { code: 'unauthorized', detail: sentenceOf(row) } : publicOf(row.value);
+    },
+    holderOf(name, keyId, at) {
+      const row = table.get(name)?.value;
+      const token = row?.tokens.find((each) => each.keyId === keyId);
+      return row && token && !hasExpired(token, at) ? publicOf(row) : undefined;
     },
     onChange: (listener) => table.onChange(() => listener()),
   };

@@ -3,7 +3,7 @@ import type { Stream } from '../../schemas/index.ts';
 import type { Field } from '../../schemas/stream.ts';
 import { storedKey } from './line-protocol.ts';
 import type { Value } from './reading.ts';
-import { fieldsAsked } from './series.ts';
+import { type Column, columnsAsked } from './series.ts';
 import type { MinuteCounts, Query, Row } from './store.ts';
 
 export interface Select {
@@ -12,7 +12,7 @@ export interface Select {
   /** Bound parameters. */
   placeholders: { device: string };
   /** What the columns after `time` are. */
-  columns: Field[];
+  columns: Column[];
 }
 
 /** A row of InfluxDB's answer: microseconds, then a value or null for each column. */
@@ -20,11 +20,10 @@ export type InfluxRow = [number, ...(Value | null)[]];
 
 /** Undefined when no field can be in the answer. The measurement is looked up in the retention policy of the call. */
 export function selectOf(stream: Stream, query: Query): Select | undefined {
-  const columns = fieldsAsked(stream, query);
+  const columns = columnsAsked(stream, query);
   if (columns.length === 0) return undefined;
-  const { buckets, descending } = query;
-  const keys = columns.map((field) => identifier(storedKey(field)));
-  const list = buckets ? keys.map((key) => `${buckets.fn.toUpperCase()}(${key})`) : keys;
+  const { buckets, descending, rollup } = query;
+  const list = columns.map(rollup ? partExpressionOf : expressionOf);
   const range = `time >= ${micros(query.from)}u AND time < ${micros(query.to)}u`;
   const group = buckets ? ` GROUP BY time(${micros(buckets.everyMs)}u) fill(none)` : '';
   const order = descending ? 'DESC' : 'ASC';
@@ -34,15 +33,66 @@ export function selectOf(stream: Stream, query: Query): Select | undefined {
   return { text, placeholders: { device: query.device }, columns };
 }
 
+function expressionOf({ field, fn }: Column): string {
+  const key = identifier(storedKey(field));
+  return fn ? `${fn.toUpperCase()}(${key})` : key;
+}
+
+const NUMBER_PARTS = ['count', 'first', 'last', 'sum', 'min', 'max'] as const;
+const OTHER_PARTS = ['count', 'first', 'last'] as const;
+type Part = (typeof NUMBER_PARTS)[number];
+
+/** The key of what a roll-up keeps of a field. */
+const partKey = (field: Field, part: Part) => identifier(`${storedKey(field)}.${part}`);
+
+/** The same from the parts that a roll-up keeps. */
+function partExpressionOf({ field, fn }: Column): string {
+  const count = `SUM(${partKey(field, 'count')})`;
+  if (fn === 'count') return count;
+  if (fn === 'mean') return `SUM(${partKey(field, 'sum')}) / ${count}`;
+  return `${fn!.toUpperCase()}(${partKey(field, fn!)})`;
+}
+
+/** Where the readings are, and where windows of this length go to. */
+export interface RollupPlace {
+  database: string;
+  retentionPolicy: string;
+  rollupPolicy: string;
+  everyMs: number;
+}
+
+/** Sums a stream up over windows for each device; without a range, as a continuous query says it. Unix milliseconds. */
+export function rollupInto(stream: Stream, place: RollupPlace, range?: { from: number; to: number }): string {
+  const { database, retentionPolicy, rollupPolicy, everyMs } = place;
+  const list = [...stream.fields.values()].flatMap((field) => {
+    const isNumber = field.type === 'number' || field.type === 'integer';
+    const parts: readonly Part[] = isNumber ? NUMBER_PARTS : OTHER_PARTS;
+    return parts.map((part) => `${part.toUpperCase()}(${identifier(storedKey(field))}) AS ${partKey(field, part)}`);
+  });
+  const at = (policy: string) => [database, policy, stream.name].map(identifier).join('.');
+  const where = range ? ` WHERE time >= ${micros(range.from)}u AND time < ${micros(range.to)}u` : '';
+  return (
+    `SELECT ${list.join(', ')} INTO ${at(rollupPolicy)} FROM ${at(retentionPolicy)}${where} ` +
+    `GROUP BY time(${everyMs}ms), device`
+  );
+}
+
+/** Finds the oldest reading of a stream; its time is in the first column. */
+export function oldestOf(stream: Stream): string {
+  const keys = Array.from(stream.fields.values(), (field) => identifier(storedKey(field)));
+  return `SELECT ${keys.join(', ')} FROM ${identifier(stream.name)} ORDER BY time ASC LIMIT 1`;
+}
+
 /**
  * Adds an answer to the rows by time. Two answers at one time are one reading of which a tag differs (see
  * line-protocol.ts) and merge. A count of nothing is as absent as any other value.
  */
-export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns }: Select, isCount: boolean): void {
+export function mergeRows(rows: Map<number, Row>, answer: InfluxRow[], { columns }: Select): void {
   for (const [time, ...values] of answer) {
     const row: Row = rows.get(time) ?? { ts: time / 1000 };
     for (const [index, value] of values.entries()) {
-      if (value !== null && !(isCount && value === 0)) row[columns[index]!.name] = value;
+      const { name, fn } = columns[index]!;
+      if (value !== null && !(fn === 'count' && value === 0)) row[name] = value;
     }
     rows.set(time, row);
   }

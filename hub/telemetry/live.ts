@@ -11,7 +11,7 @@ export interface LiveEvent {
 
 /** Something else that happened to a device; of the same `kind`, device and `key` only the newest matters. */
 export interface LiveNotice {
-  kind: 'presence' | 'command';
+  kind: Exclude<LiveKind, 'reading'>;
   device: string;
   key?: string;
   data: object;
@@ -23,10 +23,16 @@ export interface LiveBatch {
   merged: number;
 }
 
-/** Absent: every device, every stream. Who asks for one stream is told of nothing else. */
+/** What there is to hear of. */
+export const LIVE_KINDS = ['reading', 'presence', 'command'] as const;
+export type LiveKind = (typeof LIVE_KINDS)[number];
+
+/** Whatever is absent leaves nothing out. `streams` is asked of readings only. */
 export interface LiveFilter {
-  device?: string;
-  stream?: string;
+  kinds?: ReadonlySet<LiveKind>;
+  /** Called for each frame and notice: a look-up, no search. */
+  wants?(device: string): boolean;
+  streams?: ReadonlySet<string>;
 }
 
 /** While the promise it returns is pending, readings wait; a rejection ends the subscription. */
@@ -49,11 +55,13 @@ export interface Live {
 interface Options {
   /** Readings that may wait for one subscriber; beyond it only the newest of each series is kept, the rest counted. */
   maxWaiting?: number;
+  /** Series that may wait then; beyond it those heard longest ago are dropped and counted. */
+  maxSeries?: number;
   maxSubscribers?: number;
 }
 
 /** Nothing here is durable: after a restart it fills again with the first frames. */
-export function createLive({ maxWaiting = 1_000, maxSubscribers = 200 }: Options = {}): Live {
+export function createLive({ maxWaiting = 1_000, maxSeries = 20_000, maxSubscribers = 200 }: Options = {}): Live {
   const last = new Map<string, Map<string, Reading>>();
   const subscribers = new Set<Subscriber>();
 
@@ -83,7 +91,8 @@ export function createLive({ maxWaiting = 1_000, maxSubscribers = 200 }: Options
     subscribe(filter, deliver) {
       if (subscribers.size >= maxSubscribers)
         throw new RefusedError('full', `${maxSubscribers} programs watch already.`);
-      const subscriber = new Subscriber(filter, deliver, maxWaiting, () => subscribers.delete(subscriber));
+      const bounds = { maxWaiting, maxSeries };
+      const subscriber = new Subscriber(filter, deliver, bounds, () => subscribers.delete(subscriber));
       subscribers.add(subscriber);
       return () => subscriber.end();
     },
@@ -93,11 +102,13 @@ export function createLive({ maxWaiting = 1_000, maxSubscribers = 200 }: Options
   };
 }
 
+type Bounds = Required<Pick<Options, 'maxWaiting' | 'maxSeries'>>;
+
 /** One who watches. At most one delivery is under way; what arrives meanwhile waits, bounded, in one of two forms. */
 class Subscriber {
   readonly #filter: LiveFilter;
   readonly #deliver: Deliver;
-  readonly #maxWaiting: number;
+  readonly #bounds: Bounds;
   readonly #onEnd: () => void;
   /** In order of arrival, until it is full. */
   #waiting: (LiveEvent | LiveNotice)[] = [];
@@ -107,26 +118,26 @@ class Subscriber {
   #busy = false;
   #ended = false;
 
-  constructor(filter: LiveFilter, deliver: Deliver, maxWaiting: number, onEnd: () => void) {
+  constructor(filter: LiveFilter, deliver: Deliver, bounds: Bounds, onEnd: () => void) {
     this.#filter = filter;
     this.#deliver = deliver;
-    this.#maxWaiting = maxWaiting;
+    this.#bounds = bounds;
     this.#onEnd = onEnd;
   }
 
   offer(frames: readonly Frame[]) {
-    const { device, stream } = this.#filter;
+    const filter = this.#filter;
+    if (filter.kinds?.has('reading') === false) return;
     for (const frame of frames) {
-      if (device !== undefined && device !== frame.device) continue;
-      if (stream !== undefined && stream !== frame.stream) continue;
+      if (filter.streams?.has(frame.stream) === false || filter.wants?.(frame.device) === false) continue;
       for (const reading of frame.readings) this.#add({ device: frame.device, stream: frame.stream, reading });
     }
     this.#pump();
   }
 
   tell(notice: LiveNotice) {
-    const { device, stream } = this.#filter;
-    if (stream !== undefined || (device !== undefined && device !== notice.device)) return;
+    const filter = this.#filter;
+    if (filter.kinds?.has(notice.kind) === false || filter.wants?.(notice.device) === false) return;
     this.#add(notice);
     this.#pump();
   }
@@ -139,7 +150,7 @@ class Subscriber {
   }
 
   #add(event: LiveEvent | LiveNotice) {
-    if (!this.#newest && this.#waiting.length < this.#maxWaiting) {
+    if (!this.#newest && this.#waiting.length < this.#bounds.maxWaiting) {
       this.#waiting.push(event);
       return;
     }
@@ -158,7 +169,7 @@ class Subscriber {
     const series = seriesOf(event);
     if (newest.delete(series)) this.#merged += 1;
     newest.set(series, event);
-    if (newest.size <= this.#maxWaiting) return;
+    if (newest.size <= this.#bounds.maxSeries) return;
     newest.delete(newest.keys().next().value!);
     this.#merged += 1;
   }

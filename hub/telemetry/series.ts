@@ -1,8 +1,8 @@
-/** What all stores do alike: the order of a batch, why a reading does not fit its stream, the fields of a query. */
+/** What all stores do alike: the order of a batch, why a reading does not fit its stream, the columns of a query. */
 import type { Stream } from '../../schemas/index.ts';
 import type { Field } from '../../schemas/stream.ts';
 import type { Frame, Reading, Value } from './reading.ts';
-import type { Query } from './store.ts';
+import type { Aggregate, Query, WindowFunction } from './store.ts';
 
 /**
  * The frames that hold readings, by stream and device. Readings of one series end up side by side, which saves a
@@ -42,10 +42,35 @@ export function misfit(stream: Stream | undefined, frame: Frame, reading: Readin
   return fields === 0 ? 'the reading has no field' : undefined;
 }
 
-/** The fields a query is about, in its order. `mean`, `min` and `max` are of numbers only. */
-export function fieldsAsked(stream: Stream, { fields, buckets }: Query): Field[] {
+/** One column of an answer: a field, or what becomes of it in a window. */
+export interface Column {
+  /** Its key in the row. */
+  name: string;
+  field: Field;
+  fn?: Aggregate;
+}
+
+/** The columns a query asks for, in its order. `mean`, `min` and `max` are of numbers only. */
+export function columnsAsked(stream: Stream, { fields, buckets }: Pick<Query, 'fields' | 'buckets'>): Column[] {
   const all = fields ? fields.map((name) => stream.fields.get(name)) : [...stream.fields.values()];
   const known = all.filter((field) => field !== undefined);
-  if (!buckets || buckets.fn === 'last' || buckets.fn === 'count') return known;
-  return known.filter(({ type }) => type === 'number' || type === 'integer');
+  if (!buckets) return known.map((field) => ({ name: field.name, field }));
+  return known.flatMap((field) => windowColumns(field, buckets.fn));
+}
+
+function windowColumns(field: Field, fn: WindowFunction): Column[] {
+  const { name } = field;
+  const isNumber = field.type === 'number' || field.type === 'integer';
+  if (fn === 'envelope') return isNumber ? envelopeOf(field) : [{ name, field, fn: 'last' }];
+  const needsNumber = fn === 'mean' || fn === 'min' || fn === 'max';
+  return needsNumber && !isNumber ? [] : [{ name, field, fn }];
+}
+
+function envelopeOf(field: Field): Column[] {
+  const { name } = field;
+  return [
+    { name, field, fn: 'mean' },
+    { name: `${name}_min`, field, fn: 'min' },
+    { name: `${name}_max`, field, fn: 'max' },
+  ];
 }

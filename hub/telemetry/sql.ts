@@ -1,7 +1,7 @@
 /** The tables of the embedded store and its statements: one table for each stream, one column for each field. */
 import type { Stream } from '../../schemas/index.ts';
 import type { Field, FieldType } from '../../schemas/stream.ts';
-import { fieldsAsked } from './series.ts';
+import { type Column, columnsAsked } from './series.ts';
 import type { Aggregate, Query, Row } from './store.ts';
 
 export type Cell = string | number | null;
@@ -18,13 +18,11 @@ export interface Select {
   text: string;
   params: Cell[];
   /** What the columns after the microseconds are. */
-  columns: readonly Field[];
-  /** Whether values are counts, whatever the field's type. */
-  isCount: boolean;
+  columns: readonly Column[];
 }
 
 /** Tables are STRICT: a value of another type is refused, as InfluxDB would, instead of stored. */
-const COLUMN_TYPES: Record<FieldType, string> = {
+export const COLUMN_TYPES: Record<FieldType, string> = {
   number: 'REAL',
   integer: 'INTEGER',
   boolean: 'INTEGER',
@@ -35,8 +33,8 @@ const COLUMN_TYPES: Record<FieldType, string> = {
 const PRUNE_CHUNK = 5_000;
 
 /** SQLite folds case and schemas do not: a capital is written as `$` and its small letter. */
-const fold = (name: string) => name.replace(/[A-Z]/g, (letter) => `$${letter.toLowerCase()}`);
-const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+export const fold = (name: string) => name.replace(/[A-Z]/g, (letter) => `$${letter.toLowerCase()}`);
+export const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 const column = (field: Field) => quoted(fold(field.name));
 
 export function tableOf(stream: Stream): Table {
@@ -62,13 +60,13 @@ export function definitionOf({ name, fields }: Table, known: ReadonlySet<string>
 }
 
 /** Its answer has the name of a column in second place. */
-export const columnsOf = ({ name }: Table) => `PRAGMA table_info(${name})`;
+export const columnsOf = ({ name }: Pick<Table, 'name'>) => `PRAGMA table_info(${name})`;
 
 /** Undefined when no field can be in the answer. */
 export function selectOf(stream: Stream, table: Table, query: Query): Select | undefined {
-  const columns = fieldsAsked(stream, query);
+  const columns = columnsAsked(stream, query);
   if (columns.length === 0) return undefined;
-  const keys = columns.map(column);
+  const keys = [...new Set(columns.map(({ field }) => column(field)))];
   const params = [query.device, micros(query.from), micros(query.to), query.limit];
   const { buckets } = query;
   const order = query.descending ? 'DESC' : 'ASC';
@@ -76,44 +74,54 @@ export function selectOf(stream: Stream, table: Table, query: Query): Select | u
   const where = `device = ?1 AND ts >= ?2 AND ts < ?3 AND coalesce(${keys.join(', ')}, NULL) IS NOT NULL`;
   if (!buckets) {
     const text = `SELECT ts, ${keys.join(', ')} FROM ${table.name} WHERE ${where} ORDER BY ts ${order} LIMIT ?4`;
-    return { text, params, columns, isCount: false };
+    return { text, params, columns };
   }
-  const { fn } = buckets;
-  const outer = keys.map((key, index) => (fn === 'last' ? valueAt(table, key, index) : `a${index}`));
-  const inner = keys.map((key, index) => `${AGGREGATE[fn](key)} AS a${index}`);
-  const text =
-    `SELECT start, ${outer.join(', ')} FROM (SELECT ts / CAST(?5 AS INTEGER) * CAST(?5 AS INTEGER) AS start, ` +
-    `${inner.join(', ')} FROM ${table.name} WHERE ${where} GROUP BY start ORDER BY start ${order} LIMIT ?4) ` +
-    `ORDER BY start ${order}`;
-  return { text, params: [...params, micros(buckets.everyMs)], columns, isCount: fn === 'count' };
+  const outer = columns.map(({ field, fn }, index) =>
+    isAt(fn) ? valueAt(table.name, column(field), index) : `a${index}`,
+  );
+  const inner = columns.map(({ field, fn }, index) => `${AGGREGATE[fn!](column(field))} AS a${index}`);
+  const text = windowed(`FROM ${table.name} WHERE ${where}`, outer, inner, order);
+  return { text, params: [...params, micros(buckets.everyMs)], columns };
 }
 
-/** `last` finds the time of the last value; the value itself is looked up for each window. */
-const AGGREGATE: Record<Aggregate, (key: string) => string> = {
+/** Takes device, from, to, limit and the length of windows as ?1 to ?5. `outer` may look up what `inner` names `a<index>`. */
+export function windowed(source: string, outer: string[], inner: string[], order: string): string {
+  return (
+    `SELECT start, ${outer.join(', ')} FROM (SELECT ts / CAST(?5 AS INTEGER) * CAST(?5 AS INTEGER) AS start, ` +
+    `${inner.join(', ')} ${source} GROUP BY start ORDER BY start ${order} LIMIT ?4) ORDER BY start ${order}`
+  );
+}
+
+/** `first` and `last` find the time of a value; the value itself is looked up for each window. */
+export const AGGREGATE: Record<Aggregate, (key: string) => string> = {
   mean: (key) => `avg(${key})`,
   min: (key) => `min(${key})`,
   max: (key) => `max(${key})`,
+  first: (key) => `min(CASE WHEN ${key} IS NOT NULL THEN ts END)`,
   last: (key) => `max(CASE WHEN ${key} IS NOT NULL THEN ts END)`,
   count: (key) => `nullif(count(${key}), 0)`,
 };
 
-const valueAt = ({ name }: Table, key: string, index: number) =>
-  `(SELECT ${key} FROM ${name} WHERE device = ?1 AND ts = a${index})`;
+/** Whether `AGGREGATE` gives the time of the value instead of the value. */
+export const isAt = (fn: Aggregate | undefined) => fn === 'first' || fn === 'last';
 
-export function rowOf([ts, ...cells]: Cell[], { columns, isCount }: Select): Row {
+export const valueAt = (table: string, key: string, index: number) =>
+  `(SELECT ${key} FROM ${table} WHERE device = ?1 AND ts = a${index})`;
+
+export function rowOf([ts, ...cells]: Cell[], { columns }: Select): Row {
   const row: Row = { ts: Number(ts) / 1000 };
   for (const [index, cell] of cells.entries()) {
-    const field = columns[index]!;
-    if (cell !== null) row[field.name] = field.type === 'boolean' && !isCount ? cell === 1 : cell;
+    const { name, field, fn } = columns[index]!;
+    if (cell !== null) row[name] = field.type === 'boolean' && fn !== 'count' ? cell === 1 : cell;
   }
   return row;
 }
 
 /** Takes a device; its answer is the next one, in the order of their names. */
-export const nextDeviceOf = ({ name }: Table) => `SELECT min(device) FROM ${name} WHERE device > ?`;
+export const nextDeviceOf = ({ name }: Pick<Table, 'name'>) => `SELECT min(device) FROM ${name} WHERE device > ?`;
 
 /** Takes a device and microseconds; deletes some of what is older. */
-export const pruneOf = ({ name }: Table) =>
+export const pruneOf = ({ name }: Pick<Table, 'name'>) =>
   `DELETE FROM ${name} WHERE (device, ts) IN ` +
   `(SELECT device, ts FROM ${name} WHERE device = ? AND ts < ? ORDER BY ts LIMIT ${PRUNE_CHUNK})`;
 

@@ -8,12 +8,15 @@ import { countOf, countsByMinute, type InfluxRow, mergeRows, type Select, select
 import { createLineEncoder, type EncodedBatch } from './line-protocol.ts';
 import { authorization, createPost, type PostOptions, withoutSecrets } from './post.influx.ts';
 import type { Frame } from './reading.ts';
-import type { Refused, Row, TelemetryStore } from './store.ts';
+import { createInfluxRollups, type InfluxRollups } from './rollups.influx.ts';
+import type { Query, Refused, Rollup, Row, TelemetryStore } from './store.ts';
 
 export interface InfluxOptions extends PostOptions {
   /** How long a retention policy that the hub makes keeps readings; 0: for ever. An existing one is left as it is. */
   retentionDays: number;
   streams: ReadonlyMap<string, Stream>;
+  /** By the length of their windows, the shortest first; none without it. Servers other than 1.x make none. */
+  rollups?: readonly Rollup[];
   log: Record<'info' | 'warn', (fields: object, message: string) => void>;
 }
 
@@ -23,12 +26,13 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
   const encode = createLineEncoder(streams);
   const post = createPost(options);
   const client = createClient(options);
+  const summed = openRollups(client, options);
   let ready: Promise<void> | undefined;
   let turn: Promise<unknown> = Promise.resolve();
 
   /** Once for each start, and again when the server says that something is missing. */
   function ensure(): Promise<void> {
-    ready ??= ensureDatabase(client, options).catch((error) => {
+    ready ??= ensureAll(client, options, summed).catch((error) => {
       ready = undefined;
       throw error;
     });
@@ -62,16 +66,18 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
     if (batch.lines.length === 0) return batch.refused;
     await ensure();
     await writeLines(batch, 0, batch.lines.length);
+    summed?.touched(frames, Date.now());
     return batch.refused;
   }
 
   /** A row more than asked for tells that no part of the last row is missing: parts of a row come one after another. */
-  async function rowsOf(select: Select, limit: number, isCount: boolean): Promise<Row[]> {
+  async function rowsOf(select: Select, { limit, rollup }: Query): Promise<Row[]> {
+    const place = rollup && summed ? { ...options, retentionPolicy: summed.policyOf(rollup) } : options;
     const rows = new Map<number, Row>();
     const page = limit + 1;
     for (let offset = 0; rows.size <= limit; offset += page) {
-      const answer = await ask(client, options, `${select.text} LIMIT ${page} OFFSET ${offset}`, select.placeholders);
-      mergeRows(rows, answer, select, isCount);
+      const answer = await ask(client, place, `${select.text} LIMIT ${page} OFFSET ${offset}`, select.placeholders);
+      mergeRows(rows, answer, select);
       if (answer.length < page) break;
     }
     return [...rows.values()].slice(0, limit);
@@ -90,7 +96,7 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
       const select = stream && selectOf(stream, query);
       if (!select) return [];
       await ensure();
-      return rowsOf(select, query.limit, query.buckets?.fn === 'count');
+      return rowsOf(select, query);
     },
     async incarnation() {
       await ensure();
@@ -101,6 +107,7 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
       if (!stream) return new Map();
       return countsByMinute(await ask(client, options, countOf(stream, from, to), {}), stream);
     },
+    ...(summed && { rollups: summed }),
     /** The retention policy does it. */
     prune: async () => undefined,
     async problem() {
@@ -150,6 +157,27 @@ function createClient(options: InfluxOptions): InfluxDB {
         options: { headers: authorization(options) },
       },
     ],
+  });
+}
+
+function openRollups(client: InfluxDB, options: InfluxOptions): InfluxRollups | undefined {
+  const { rollups = [], retentionDays } = options;
+  if (rollups.length === 0) return undefined;
+  const rawKeepMs = retentionDays * 86_400_000;
+  return createInfluxRollups(client, (text) => ask(client, options, text, {}), { ...options, rollups, rawKeepMs });
+}
+
+/** Without roll-ups a store is still a store. Throws `Unavailable` when there is no answer. */
+async function ensureAll(client: InfluxDB, options: InfluxOptions, rollups: InfluxRollups | undefined): Promise<void> {
+  await ensureDatabase(client, options);
+  await rollups?.ensure().catch((error: Error) => {
+    if (error instanceof Unavailable && !error.stalled) throw error;
+    if (!(error instanceof Unavailable || wasAnswered(error))) throw unanswered(error, options);
+    const words = withoutSecrets(options)(error.message);
+    options.log.warn(
+      { database: options.database, error: words },
+      'InfluxDB makes no roll-ups: answers come from readings',
+    );
   });
 }
 

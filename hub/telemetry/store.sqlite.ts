@@ -2,17 +2,24 @@
 import type { Stream } from '../../schemas/index.ts';
 import type { Field } from '../../schemas/stream.ts';
 import { type Column, type Database, type DatabaseOptions, openDatabase, type Step } from '../kit/database.sqlite.ts';
+import { pruneTable } from './prune.sqlite.ts';
 import type { Frame, Reading, Value } from './reading.ts';
+import { createSqliteRollups, type SqliteRollups } from './rollups.sqlite.ts';
 import { bySeries, misfit } from './series.ts';
-import { columnsOf, definitionOf, micros, nextDeviceOf, pruneOf, rowOf, selectOf, type Table, tableOf } from './sql.ts';
-import type { Refused, TelemetryStore } from './store.ts';
+import { columnsOf, definitionOf, micros, rowOf, selectOf, type Table, tableOf } from './sql.ts';
+import type { Refused, Rollup, TelemetryStore } from './store.ts';
 
 export interface SqliteOptions extends DatabaseOptions {
   streams: ReadonlyMap<string, Stream>;
+  /** By the length of their windows, the shortest first; none without it. */
+  rollups?: readonly Rollup[];
+  /** How long readings are kept, in milliseconds; 0: for ever. Somebody else calls `prune`. */
+  rawKeepMs?: number;
 }
 
 /** The readings of one stream in a batch; row `i` of the step is `readings[i]` of `frames[i]`. */
 interface Group {
+  stream: string;
   table: Table;
   frames: Frame[];
   readings: Reading[];
@@ -23,11 +30,13 @@ interface Group {
  * Resolves when it can be used. Throws `Unavailable` when the file cannot be opened.
  */
 export async function createSqliteStore(options: SqliteOptions): Promise<TelemetryStore> {
-  const { streams, file } = options;
+  const { streams, file, rollups = [], rawKeepMs = 0 } = options;
   const tables = new Map([...streams].map(([name, stream]) => [name, tableOf(stream)]));
   const database = await openDatabase(options);
+  let summed: SqliteRollups | undefined;
   try {
     for (const table of tables.values()) await defineTable(database, table);
+    if (rollups.length > 0) summed = await createSqliteRollups(database, { rollups, rawKeepMs, streams, tables });
   } catch (error) {
     await database.close();
     throw error;
@@ -39,9 +48,10 @@ export async function createSqliteStore(options: SqliteOptions): Promise<Telemet
       const refused: Refused[] = [];
       const groups = groupsOf(frames, streams, tables, refused);
       if (groups.length === 0) return refused;
-      const results = await database.write(groups.map(stepOf));
-      for (const [index, { failed }] of results.entries()) {
-        const group = groups[index]!;
+      const marks = summed ? groups.flatMap((group) => marksOf(group, summed)) : [];
+      const results = await database.write([...groups.map(stepOf), ...marks]);
+      for (const [index, group] of groups.entries()) {
+        const { failed } = results[index]!;
         for (const { row, message } of failed) {
           refused.push({ frame: group.frames[row]!, reading: group.readings[row]!, message });
         }
@@ -50,15 +60,19 @@ export async function createSqliteStore(options: SqliteOptions): Promise<Telemet
     },
     async query(query) {
       const stream = streams.get(query.stream);
-      const select = stream && selectOf(stream, tables.get(query.stream)!, query);
+      const select = query.rollup
+        ? summed?.selectOf(query)
+        : stream && selectOf(stream, tables.get(query.stream)!, query);
       if (!select) return [];
       return (await database.all(select.text, select.params)).map((cells) => rowOf(cells, select));
     },
     async prune(before) {
       let deleted = 0;
-      for (const table of tables.values()) deleted += await pruneTable(database, table, before);
+      const from = summed ? await summed.letGo(before) : before;
+      for (const table of tables.values()) deleted += await pruneTable(database, table, from);
       return deleted;
     },
+    ...(summed && { rollups: summed }),
     async problem() {
       try {
         await database.all('SELECT 1');
@@ -95,7 +109,7 @@ function groupsOf(
       }
       let group = groups.get(frame.stream);
       if (!group) {
-        group = { table: tables.get(frame.stream)!, frames: [], readings: [] };
+        group = { stream: frame.stream, table: tables.get(frame.stream)!, frames: [], readings: [] };
         groups.set(frame.stream, group);
       }
       group.frames.push(frame);
@@ -103,6 +117,15 @@ function groupsOf(
     }
   }
   return [...groups.values()];
+}
+
+function marksOf({ stream, frames, readings }: Group, rollups: SqliteRollups): Step[] {
+  const devices = frames.map(({ device }) => device);
+  return rollups.marksOf(
+    stream,
+    devices,
+    Float64Array.from(readings, ({ ts }) => micros(ts)),
+  );
 }
 
 /** Columns travel to the thread as one block of memory each, instead of one message for each reading. */
@@ -117,25 +140,4 @@ function columnOf({ name, type }: Field, readings: readonly Reading[]): Column {
   const values: (Value | undefined)[] = readings.map((reading) => reading[name]);
   if (type === 'string') return values.map((value) => (value as string | undefined) ?? null);
   return Float64Array.from(values, (value) => (value === undefined ? Number.NaN : Number(value)));
-}
-
-async function pruneTable(database: Database, table: Table, before: number): Promise<number> {
-  let deleted = 0;
-  for (let device: string | undefined = ''; device !== undefined; ) {
-    const changes: number = device === '' ? 0 : await pruneChunk(database, table, device, before);
-    deleted += changes;
-    if (changes === 0) device = await nextDevice(database, table, device);
-  }
-  return deleted;
-}
-
-async function nextDevice(database: Database, table: Table, device: string): Promise<string | undefined> {
-  const [row] = await database.all(nextDeviceOf(table), [device]);
-  return (row?.[0] as string | null) ?? undefined;
-}
-
-async function pruneChunk(database: Database, table: Table, device: string, before: number): Promise<number> {
-  const columns = [[device], Float64Array.of(micros(before))];
-  const [result] = await database.write([{ sql: pruneOf(table), rows: 1, columns }]);
-  return result!.changes;
 }

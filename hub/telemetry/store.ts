@@ -23,8 +23,14 @@ export interface Sink {
   close(): Promise<void>;
 }
 
-export const AGGREGATES = ['mean', 'min', 'max', 'last', 'count'] as const;
+export const AGGREGATES = ['mean', 'min', 'max', 'first', 'last', 'count'] as const;
 export type Aggregate = (typeof AGGREGATES)[number];
+
+/**
+ * What a window becomes: one aggregate of each field, or its `envelope`, which is what a chart draws: of a number the mean
+ * under its own name, beside it `<field>_min` and `<field>_max`; of anything else the last value.
+ */
+export type WindowFunction = Aggregate | 'envelope';
 
 export interface Query {
   device: string;
@@ -39,7 +45,33 @@ export interface Query {
   /** Newest first instead of oldest first. */
   descending?: boolean;
   /** Aggregates each field over windows of `everyMs`, aligned to the Unix epoch; empty windows are left out. */
-  buckets?: { everyMs: number; fn: Aggregate };
+  buckets?: { everyMs: number; fn: WindowFunction };
+  /** Reads this roll-up instead of the readings. Needs buckets whose length is a multiple of the roll-up's. */
+  rollup?: Rollup;
+}
+
+/** Readings summed up over windows of a fixed length, aligned to the Unix epoch, which may be kept longer than readings. */
+export interface Rollup {
+  /** Length of its windows, as it was configured: `1m`. */
+  name: string;
+  everyMs: number;
+  /** How long its windows are kept, in milliseconds; 0: for ever. */
+  keepMs: number;
+}
+
+/** The roll-ups of a store. */
+export interface Rollups {
+  /** By the length of their windows, the shortest first; empty while the store cannot make any. */
+  readonly list: readonly Rollup[];
+  /** How long readings themselves are kept, in milliseconds; 0: for ever. */
+  readonly rawKeepMs: number;
+  /** Before this moment (Unix milliseconds) the roll-up knows all that the readings say. Throws `Unavailable`. */
+  upTo(rollup: Rollup, stream: string, device: string, now: number): Promise<number>;
+  /**
+   * Sums up what has changed since the last time in windows that ended before `now`, and forgets what is older than it is
+   * kept. Resolves to how many pieces of work were done. Throws `Unavailable`; what was not done is done next time.
+   */
+  roll(now: number): Promise<number>;
 }
 
 /** `ts` in milliseconds with fractions; a field that the reading did not have is absent. */
@@ -60,6 +92,8 @@ export interface TelemetryStore extends Sink {
   query(query: Query): Promise<Row[]>;
   /** Forgets readings older than `before` (Unix milliseconds); resolves to how many, or undefined if unknown. */
   prune(before: number): Promise<number | undefined>;
+  /** Absent where nothing is summed up. */
+  readonly rollups?: Rollups;
   /** Resolves to a sentence about what is wrong, or undefined when the store answers. */
   problem(): Promise<string | undefined>;
 }

@@ -1,8 +1,20 @@
 /** What every telemetry store does, whatever is behind it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ask } from '../../hub/telemetry/ask.ts';
+import type { FilledRow } from '../../hub/telemetry/fill.ts';
 import type { Reading } from '../../hub/telemetry/reading.ts';
-import { AGGREGATES, type Aggregate, type Query, type Row, type TelemetryStore } from '../../hub/telemetry/store.ts';
+import {
+  AGGREGATES,
+  type Aggregate,
+  type Query,
+  type Rollup,
+  type Rollups,
+  type Row,
+  type TelemetryStore,
+  type WindowFunction,
+} from '../../hub/telemetry/store.ts';
 import { frameOf, T0 } from '../helpers/frames.ts';
+import { streams } from '../helpers/streams.ts';
 
 export interface Opened {
   store: TelemetryStore;
@@ -10,7 +22,7 @@ export interface Opened {
 }
 
 /** Each test uses devices of its own, so that one store serves all. */
-export function describeStore(name: string, open: () => Promise<Opened>): void {
+export function describeStore(name: string, open: (rollups?: Rollup[]) => Promise<Opened>): void {
   describe(`the store ${name}`, () => {
     let opened: Opened;
     let store: TelemetryStore;
@@ -213,6 +225,11 @@ export function describeStore(name: string, open: () => Promise<Opened>): void {
           { ts: T0 + 1000, level: 8 },
           { ts: T0 + 3000, turns: 7 },
         ],
+        first: [
+          { ts: T0, level: 1, turns: 1, open: true, note: 'a', mode: 'a' },
+          { ts: T0 + 1000, level: 8, open: false },
+          { ts: T0 + 3000, turns: 7, mode: 'b c' },
+        ],
         last: [
           { ts: T0, level: 4, turns: 2, open: true, note: 'b', mode: 'a' },
           { ts: T0 + 1000, level: 8, open: false },
@@ -241,6 +258,18 @@ export function describeStore(name: string, open: () => Promise<Opened>): void {
         expect(await buckets('count', { from: T0 + 500, fields: ['level'] })).toEqual([
           { ts: T0, level: 1 },
           { ts: T0 + 1000, level: 1 },
+        ]);
+      });
+
+      it('gives a chart the mean with its lowest and highest, and the last of what is no number', async () => {
+        const query: Partial<Query> = { buckets: { everyMs: 1000, fn: 'envelope' } };
+        expect(await ask(device, { ...query, fields: ['level', 'open', 'mode'] })).toEqual([
+          { ts: T0, level: 2.5, level_min: 1, level_max: 4, open: true, mode: 'a' },
+          { ts: T0 + 1000, level: 8, level_min: 8, level_max: 8, open: false },
+          { ts: T0 + 3000, mode: 'b c' },
+        ]);
+        expect(await ask(device, { ...query, fields: ['turns'], descending: true, limit: 1 })).toEqual([
+          { ts: T0 + 3000, turns: 7, turns_min: 7, turns_max: 7 },
         ]);
       });
 
@@ -275,6 +304,137 @@ export function describeStore(name: string, open: () => Promise<Opened>): void {
 
     it('has no problem', async () => {
       expect(await store.problem()).toBeUndefined();
+    });
+
+    describeRollups(open);
+  });
+}
+
+/** InfluxDB's mean of readings is a running one, whose last digit may differ from sum by count. */
+const rounded = (rows: readonly FilledRow[]) =>
+  rows.map((row) =>
+    Object.entries(row).map(([name, value]) => [
+      name,
+      typeof value === 'number' ? Number(value.toPrecision(14)) : value,
+    ]),
+  );
+
+/** A store that sums up gives the same answers from its roll-ups as from readings. */
+function describeRollups(open: (rollups?: Rollup[]) => Promise<Opened>): void {
+  const SECONDS: Rollup = { name: '1s', everyMs: 1_000, keepMs: 0 };
+  const MINUTES: Rollup = { name: '1m', everyMs: 60_000, keepMs: 0 };
+  const FUNCTIONS: WindowFunction[] = [...AGGREGATES, 'envelope'];
+  const RANGE = { from: T0, to: T0 + 600_000, limit: 10_000, stream: 'probe' };
+
+  describe('that sums up', () => {
+    let opened: Opened;
+    let store: TelemetryStore;
+    let rollups: Rollups;
+    beforeAll(async () => {
+      opened = await open([SECONDS, MINUTES]);
+      store = opened.store;
+      rollups = store.rollups!;
+      await store.write([frameOf('a', 'probe', measured(0, 400)), frameOf('b', 'probe', measured(7, 20))]);
+      await rollups.roll(T0 + 3_600_000);
+    });
+    afterAll(() => opened?.close());
+
+    /** Readings of two seconds and a half each, with gaps, of every type; sums of the levels are exact. */
+    function measured(start: number, count: number): Reading[] {
+      return Array.from({ length: count }, (_, n) => ({
+        ts: T0 + start + n * 1_250 + (n % 3) * 100,
+        level: ((n * 37) % 64) / 4,
+        ...(n % 2 && { turns: n * 3 }),
+        ...(n % 5 === 0 && { open: n % 10 === 0 }),
+        ...(n % 7 === 0 && { note: `n${n}` }),
+        ...(n % 11 === 0 && { mode: n % 2 ? 'a' : 'b c' }),
+      }));
+    }
+
+    const both = async (device: string, rollup: Rollup, query: Partial<Query>) => {
+      const asked = { device, ...RANGE, ...query };
+      return [await store.query({ ...asked, rollup }), await store.query(asked)];
+    };
+
+    it('says which roll-ups it has', () => {
+      expect(rollups.list).toEqual([SECONDS, MINUTES]);
+    });
+
+    it.each(FUNCTIONS)('gives the %s of windows of every length as readings would', async (fn) => {
+      for (const [rollup, everyMs] of [
+        [SECONDS, 1_000],
+        [SECONDS, 7_000],
+        [MINUTES, 60_000],
+        [MINUTES, 180_000],
+      ] as const) {
+        const [summed, raw] = await both('a', rollup, { buckets: { everyMs, fn } });
+        expect(rounded(summed!)).toEqual(rounded(raw!));
+        expect(summed!.length).toBeGreaterThan(2);
+      }
+    });
+
+    it.each(FUNCTIONS)('gives the newest windows of %s first, up to the limit, of the fields asked for', async (fn) => {
+      const fields = ['turns', 'mode', 'level'];
+      const query = { buckets: { everyMs: 5_000, fn }, descending: true, limit: 7, fields };
+      const [summed, raw] = await both('a', SECONDS, query);
+      expect(rounded(summed!)).toEqual(rounded(raw!));
+      expect(summed).toHaveLength(7);
+    });
+
+    it('keeps devices apart', async () => {
+      const [summed, raw] = await both('b', SECONDS, { buckets: { everyMs: 1_000, fn: 'count' } });
+      expect(summed).toEqual(raw);
+      expect(await rollups.upTo(SECONDS, 'probe', 'b', T0 + 3_600_000)).toBeGreaterThanOrEqual(RANGE.to);
+    });
+
+    it('sums up again where a reading comes late, and says until then how far it knows', async () => {
+      const late = { ts: T0 + 65_500, level: 99, note: 'late' };
+      await store.write([
+        frameOf('late', 'probe', [
+          { ts: T0 + 1_500, level: 1 },
+          { ts: T0 + 65_000, level: 1 },
+        ]),
+      ]);
+      await rollups.roll(T0 + 3_600_000);
+      await store.write([frameOf('late', 'probe', [late])]);
+      expect(await rollups.upTo(MINUTES, 'probe', 'late', T0 + 3_600_000)).toBeLessThanOrEqual(T0 + 60_000);
+      expect(await rollups.roll(T0 + 3_600_000)).toBeGreaterThan(0);
+      const [summed, raw] = await both('late', MINUTES, { buckets: { everyMs: 60_000, fn: 'last' } });
+      expect(summed).toEqual(raw);
+      expect(summed!.at(-1)).toEqual({ ts: T0 + 60_000, level: 99, note: 'late' });
+      expect(await rollups.upTo(MINUTES, 'probe', 'late', T0 + 3_600_000)).toBeGreaterThanOrEqual(RANGE.to);
+      expect(await rollups.roll(T0 + 3_600_000)).toBe(0);
+    });
+
+    it.each([
+      [T0, T0 + 600_000],
+      [T0 + 1_234.5, T0 + 345_678],
+      [T0 + 59_999, T0 + 60_001],
+      [T0 + 100_000, T0 + 100_500],
+    ])('answers a question from %d to %d as readings alone would, whatever it is made from', async (from, to) => {
+      const stream = streams.get('probe')!;
+      for (const [everyMs, descending] of [
+        [1_000, false],
+        [2_500, true],
+        [60_000, false],
+        [120_000, true],
+      ] as const) {
+        const buckets = { everyMs, fn: 'envelope' } as const;
+        const question = { device: 'a', stream: 'probe', from, to, limit: 500, descending, buckets };
+        const { pages } = await ask(store, stream, question, T0 + 3_600_000);
+        const rows: FilledRow[] = [];
+        for await (const page of pages) rows.push(...page);
+        expect(rounded(rows)).toEqual(rounded(await store.query(question)));
+      }
+    });
+
+    it('chooses the longest windows that fit', async () => {
+      const stream = streams.get('probe')!;
+      const sourceOf = async (everyMs: number) => {
+        const question = { device: 'a', ...RANGE, descending: false, buckets: { everyMs, fn: 'max' } as const };
+        return (await ask(store, stream, question, T0 + 3_600_000)).resolution.source;
+      };
+      expect([await sourceOf(120_000), await sourceOf(90_000), await sourceOf(500)]).toEqual(['1m', '1s', 'raw']);
     });
   });
 }

@@ -11,9 +11,9 @@ import { frameOf, T0 } from '../helpers/frames.ts';
 import { streams } from '../helpers/streams.ts';
 import { describeStore } from './store.contract.ts';
 
-describeStore('sqlite', async () => {
+describeStore('sqlite', async (rollups = []) => {
   const dir = await mkdtemp(join(tmpdir(), 'store-'));
-  const store = await createSqliteStore({ file: join(dir, 'telemetry.db'), streams });
+  const store = await createSqliteStore({ file: join(dir, 'telemetry.db'), streams, rollups });
   return {
     store,
     async close() {

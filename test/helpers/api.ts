@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import { createAlerts } from '../../hub/alerts/alerts.ts';
+import { createDeliveries } from '../../hub/alerts/deliveries.ts';
+import { createRules } from '../../hub/alerts/rules.ts';
 import { type ApiDeps, type ApiOptions, createApi } from '../../hub/api/server.http.ts';
 import type { HubStatus } from '../../hub/api/status.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
@@ -17,6 +20,7 @@ import { createPresence } from '../../hub/devices/presence.ts';
 import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
+import { createBrowserSessions } from '../../hub/operators/browser-sessions.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
 import type { Gap } from '../../hub/telemetry/gaps.ts';
 import { createLive } from '../../hub/telemetry/live.ts';
@@ -122,6 +126,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
   });
   const operators = createOperators(backplane.table('operators'));
   await ensureAdmin(operators, join(dataDir, 'admin.token'));
+  const browserSessions = createBrowserSessions({ operators, table: backplane.table('browser-sessions') });
   const commands = createCommands({
     table: backplane.table('commands'),
     types: loadCatalog().commands,
@@ -140,6 +145,17 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     groups,
     deviceExists: (id) => devices.get(id) !== undefined,
     readCron,
+  });
+  const rules = createRules({
+    configured: [],
+    table: backplane.table('alert-rules'),
+    context: { streams: loadCatalog().streams, sinks: ['store', 'quarantine'], channels: [] },
+  });
+  const alerts = createAlerts({
+    ...{ rules, devices, table: backplane.table('alerts'), tell: async () => {} },
+    presenceOf: presence.of,
+    sinks: () => [],
+    refusedBySinks: () => 0,
   });
   const audit = await createSqliteAudit({ file: join(dataDir, 'audit.db') });
   const live = createLive();
@@ -168,7 +184,11 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     quarantine: [] as QuarantinedReading[],
     gaps: [] as Gap[],
   };
+  const deliveries = createDeliveries({ channels: [], table: backplane.table('alert-notices'), log });
   const deps: ApiDeps = {
+    rules,
+    alerts,
+    deliveries,
     devices,
     commands,
     groups,
@@ -176,6 +196,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     mqtt: mqttContract(),
     jobs: () => [],
     operators,
+    browserSessions,
     pushToken: () => false,
     keepOperatorToken: async () => {},
     audit,
@@ -240,6 +261,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
 
   return {
     api,
+    alerts,
     audit,
     call,
     close,
@@ -249,6 +271,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     devices,
     presence,
     operators,
+    browserSessions,
     live,
     store,
     logged,

@@ -20,11 +20,15 @@ const routesHere = () => routesOf({ ...hub.deps, openapi: () => ({}) });
 const concrete = (path: string) => path.replace(':id', 'nobody');
 
 describe('every route', () => {
-  it('names its role, and only health needs none', () => {
+  it('names its role, and only health and signing in need none', () => {
     const routes = routesHere();
     expect(routes.length).toBeGreaterThan(14);
     for (const { role } of routes) expect([...ROLES, 'anyone']).toContain(role);
-    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual(['/healthz', '/readyz']);
+    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual([
+      '/healthz',
+      '/readyz',
+      '/v1/session',
+    ]);
   });
 
   it('answers 401 without a token, with a wrong one, an expired one, a removed one, and with a device token', async () => {
@@ -63,7 +67,7 @@ describe('every route', () => {
     for (const { method, path, role, answers, params, query } of routes) {
       const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
       expect(operation, `${method} ${path}`).toMatchObject({ 'x-role': role, summary: expect.any(String) });
-      expect(operation.security).toEqual(role === 'anyone' ? [] : [{ operator: [] }]);
+      expect(operation.security).toEqual(role === 'anyone' ? [] : [{ operator: [] }, { session: [] }]);
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(Object.keys(answers)));
       // The one header there is, Idempotency-Key, has a test of its own.
       const parameters = (operation.parameters ?? []) as { name: string; in: string }[];
@@ -258,7 +262,13 @@ describe('a mistaken request', () => {
 
   it.each([
     'limit=0',
-    'limit=10001',
+    'limit=1000001',
+    'points=1',
+    'fill=null',
+    'fill=much&every=1m',
+    'fill=previous&every=1m',
+    'points=100&every=1m',
+    'fields=level',
     'limit=ten',
     'order=up',
     'fn=sum',
@@ -361,7 +371,12 @@ describe('telemetry', () => {
   it('is asked of the store as the person asked', async () => {
     const path =
       '/v1/devices/a/telemetry?stream=power&from=1000&to=1970-01-01T00:00:05Z&fields=power&limit=7&order=asc&every=2s&fn=max';
-    expect((await hub.call('GET', path)).body).toEqual({ device: 'a', stream: 'power', rows });
+    expect((await hub.call('GET', path)).body).toEqual({
+      device: 'a',
+      stream: 'power',
+      resolution: { source: 'raw', everyMs: 2_000 },
+      rows,
+    });
     expect(hub.store.asked).toEqual([
       {
         device: 'a',

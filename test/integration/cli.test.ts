@@ -198,6 +198,15 @@ describe('hub query', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 
+  it('asks several devices, or those with a tag, at once', async () => {
+    await hub.devices.add('b', { tags: { floor: '1' } });
+    const line = '{"device":"b","ts":1782864000000,"power":3.5,"voltage":230}\n';
+    expect(await run(['query', 'a,b', 'power', '--ndjson'])).toMatchObject({ stdout: line.replace('b', 'a') + line });
+    expect(await run(['query', 'floor=1', 'power', '--ndjson'])).toMatchObject({ stdout: line });
+    const { stdout } = await run(['query', 'floor=1', 'power', '--points', '10']);
+    expect(stdout).toMatch(/^TIME +device .* power +power_min +power_max$/m);
+  });
+
   it('tells each mistake that the hub found by the option that was typed', async () => {
     const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
     expect(code).toBe(2);
@@ -388,5 +397,27 @@ describe('usage', () => {
     const { child, ended } = start(['help', 'send']);
     child.stdout.destroy();
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+});
+
+describe('hub dashboard', () => {
+  it('prints a link alone on standard output, which signs a browser in once, and the hint beside it', async () => {
+    const { code, stdout, stderr } = await run(['dashboard']);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('It works once, within')]);
+    const url = new URL(stdout.trim());
+    expect(url.origin).toBe(hub.api.url);
+    const [path, link] = url.hash.split('?link=');
+    expect(path).toBe('#/sign-in');
+    const signIn = () => hub.call('POST', '/v1/session', { token: '', body: { link } });
+    expect((await signIn()).body).toMatchObject({ operator: 'admin', role: 'admin' });
+    expect((await signIn()).status).toBe(401);
+  });
+
+  it('--json says until when', async () => {
+    const { stdout } = await run(['dashboard', '--json']);
+    expect(JSON.parse(stdout)).toEqual({
+      url: expect.stringContaining('#/sign-in?link='),
+      expiresAt: expect.any(Number),
+    });
   });
 });

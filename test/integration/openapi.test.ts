@@ -2,6 +2,9 @@
  * The OpenAPI document tells the truth: every route of a running hub is called, and what it answers fits its schemas.
  * A new route fails here until `CASES` has a call of it that succeeds and one that is refused.
  */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ApiDocument, createJudge, type Operation } from '../helpers/api-document.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
@@ -14,7 +17,7 @@ type Known = Record<string, string>;
 interface Case {
   /** Method and path as in the document. */
   of: string;
-  /** Of the path, in its order; a word with `$` stands for what was kept under it. */
+  /** Of the path, in its order; a word with `$` stands for what was kept under it, as in the body. */
   ids?: string[];
   query?: string;
   body?: unknown;
@@ -52,6 +55,12 @@ const CASES: Case[] = [
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=power&format=csv', status: 200 },
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=power&format=ndjson', status: 200 },
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=weather', status: 400 },
+  { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=power&points=300', status: 200 },
+  { of: 'GET /v1/telemetry', query: '?stream=power&devices=a&every=1m&fill=null', status: 200 },
+  { of: 'GET /v1/telemetry', query: '?stream=power&tag=floor=1&format=csv', status: 200 },
+  { of: 'GET /v1/telemetry', query: '?stream=power&format=ndjson', status: 200 },
+  { of: 'GET /v1/telemetry', query: '?stream=power&devices=nobody', status: 404 },
+  { of: 'GET /v1/telemetry', query: '?stream=power&points=1', status: 400 },
   { of: 'GET /v1/quarantine', query: '?limit=1', status: 200 },
   { of: 'GET /v1/quarantine', query: '?cursor=x', status: 400 },
   { of: 'GET /v1/quarantine/{id}', ids: ['1'], status: 200 },
@@ -67,6 +76,13 @@ const CASES: Case[] = [
   { of: 'POST /v1/store/replay', status: 202 },
   { of: 'POST /v1/store/replay', headers: { 'idempotency-key': 'x'.repeat(1_000) }, status: 400 },
   { of: 'GET /v1/live', query: '?device=a', status: 200 },
+
+  { of: 'GET /v1/session', status: 200 },
+  { of: 'POST /v1/session/links', status: 200, keep: ({ link }) => ({ $link: String(link) }) },
+  { of: 'POST /v1/session', body: { link: '$link' }, status: 200 },
+  { of: 'POST /v1/session', body: { link: '$link' }, status: 401 },
+  { of: 'POST /v1/session', body: {}, status: 400 },
+  { of: 'DELETE /v1/session', status: 204 },
 
   {
     of: 'POST /v1/devices/{id}/commands',
@@ -113,6 +129,21 @@ const CASES: Case[] = [
   { of: 'POST /v1/groups/{id}/cancel', ids: ['$group'], status: 200 },
   { of: 'POST /v1/groups/{id}/cancel', ids: ['none'], status: 404 },
 
+  { of: 'POST /v1/alerts/rules', body: { id: 'gone', kind: 'offline' }, status: 201 },
+  { of: 'POST /v1/alerts/rules', body: { id: 'odd', kind: 'field' }, status: 400 },
+  { of: 'GET /v1/alerts/rules', status: 200 },
+  { of: 'GET /v1/alerts/rules/{id}', ids: ['gone'], status: 200 },
+  { of: 'GET /v1/alerts/rules/{id}', ids: ['none'], status: 404 },
+  { of: 'PATCH /v1/alerts/rules/{id}', ids: ['gone'], body: { forMs: 1_000, severity: null }, status: 200 },
+  { of: 'PATCH /v1/alerts/rules/{id}', ids: ['gone'], body: { above: 1 }, status: 400 },
+  { of: 'GET /v1/alerts', query: '?state=firing', status: 200 },
+  { of: 'GET /v1/alerts', query: '?state=bad', status: 400 },
+  { of: 'GET /v1/alerts/channels', status: 200 },
+  { of: 'POST /v1/alerts/channels/{name}/test', ids: ['on-call'], status: 204 },
+  { of: 'POST /v1/alerts/channels/{name}/test', ids: ['none'], status: 404 },
+  { of: 'DELETE /v1/alerts/rules/{id}', ids: ['gone'], status: 204 },
+  { of: 'DELETE /v1/alerts/rules/{id}', ids: ['gone'], status: 404 },
+
   { of: 'POST /v1/schedules', body: { id: 's', cron: '0 3 * * *', device: 'a', name: 'identify' }, status: 201 },
   { of: 'POST /v1/schedules', body: { id: 't', cron: 'soon', device: 'a', name: 'identify' }, status: 400 },
   { of: 'POST /v1/schedules/{id}/run', ids: ['s'], status: 202 },
@@ -154,12 +185,17 @@ const CASES: Case[] = [
 ];
 
 let hub: TestHub;
+/** Takes the notices of alerts. */
+let receiver: Server;
 let device: RawDevice;
 let judge: ReturnType<typeof createJudge>;
 let document: ApiDocument;
 
 beforeAll(async () => {
-  hub = await startTestHub();
+  receiver = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+  hub = await startTestHub({ HUB_ALERTS__WEBHOOKS: JSON.stringify([{ name: 'on-call', url }]) });
   device = await connectRaw(hub, { token: await hub.addDevice('a') });
   device.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ power: 5 }, { power: 'much' }] });
   await device.next();
@@ -167,7 +203,10 @@ beforeAll(async () => {
   document = await hub.call('GET', '/openapi.json');
   judge = createJudge(document);
 });
-afterAll(() => hub.dispose());
+afterAll(async () => {
+  await hub.dispose();
+  receiver.close();
+});
 
 const untilQuarantined = (count: number) => untilListed('/v1/quarantine', count);
 
@@ -265,8 +304,9 @@ describe('the OpenAPI document', () => {
   it('is what the hub really answers', async () => {
     const known: Known = {};
     const complaints: string[] = [];
-    for (const { of, ids = [], status, keep, ...rest } of CASES) {
-      const answer = await call(of, { ...rest, ids: ids.map((id) => known[id] ?? id) });
+    for (const { of, ids = [], status, keep, body, ...rest } of CASES) {
+      const filled = body && JSON.parse(JSON.stringify(body), (_, value) => known[value] ?? value);
+      const answer = await call(of, { ...rest, body: filled, ids: ids.map((id) => known[id] ?? id) });
       const operation = judge.operations.get(of);
       const complaint = operation ? judge.complaint(operation, answer) : 'no such route';
       if (complaint) complaints.push(`${of} ${answer.status}: ${complaint}`);

@@ -172,7 +172,7 @@ describe('the command line', () => {
     registerCli(program);
     const roles = new Map(leavesOf(program).map(([path, verb]) => [path, roleIn(verb)]));
     const changing =
-      /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|quarantine (replay|drop)|store replay|audit)$/;
+      /^(send|devices (add|set|rm|enable|disable|revoke|rotate)|(commands|groups) (cancel|send)|schedule (add|rm|pause|resume|run)|quarantine (replay|drop)|store replay|alerts (test|rules (add|rm|enable|disable))|audit)$/;
     for (const [path, role] of roles) {
       // These work without a hub, so they need no token.
       if (path === 'completion' || path === 'help' || path.startsWith('journal ')) {

@@ -1,12 +1,13 @@
 /** The live view: last readings by series, and subscribers who may be slow. */
 import { describe, expect, it } from 'vitest';
-import { createLive, type LiveBatch } from '../../hub/telemetry/live.ts';
+import { createLive, type LiveBatch, type LiveFilter } from '../../hub/telemetry/live.ts';
 import type { Frame, Reading } from '../../hub/telemetry/reading.ts';
 
 function frame(device: string, stream: string, ...readings: Reading[]): Frame {
   return { device, stream, epoch: 'e', seq: 1, receivedAt: 0, readings };
 }
 
+const of = (device: string): LiveFilter => ({ wants: (id) => id === device });
 const times = ({ events }: LiveBatch) => events.flatMap((event) => ('kind' in event ? [] : [event.reading.ts]));
 
 /** A subscriber whose deliveries end when the test says so. */
@@ -71,9 +72,9 @@ describe('a subscriber', () => {
   it('gets only what its filter lets through', () => {
     const live = createLive();
     const heard: number[][] = [];
-    live.subscribe({ device: 'a' }, (batch) => void heard.push(times(batch)));
-    live.subscribe({ stream: 'machine' }, (batch) => void heard.push(times(batch)));
-    live.subscribe({ device: 'b', stream: 'machine' }, (batch) => void heard.push(times(batch)));
+    live.subscribe(of('a'), (batch) => void heard.push(times(batch)));
+    live.subscribe({ streams: new Set(['machine']) }, (batch) => void heard.push(times(batch)));
+    live.subscribe({ ...of('b'), streams: new Set(['machine']) }, (batch) => void heard.push(times(batch)));
     live.update([frame('a', 'power', { ts: 1 }), frame('a', 'machine', { ts: 2 }), frame('b', 'power', { ts: 3 })]);
     expect(heard).toEqual([[1, 2], [2]]);
   });
@@ -111,7 +112,7 @@ describe('a subscriber', () => {
   });
 
   it('never makes more wait than the bound, however many series there are', async () => {
-    const live = createLive({ maxWaiting: 4 });
+    const live = createLive({ maxWaiting: 2, maxSeries: 4 });
     const { batches, deliver, catchUp } = slowReader();
     live.subscribe({}, deliver);
     live.update([frame('a', 'power', { ts: 0 })]);
@@ -154,17 +155,17 @@ describe('notices', () => {
 
   it('come in order with the readings, to those who asked for the device or for all', () => {
     const live = createLive();
-    const heard = { all: [] as unknown[], a: [] as unknown[], stream: [] as unknown[] };
+    const heard = { all: [] as unknown[], a: [] as unknown[], readings: [] as unknown[] };
     live.subscribe({}, (batch) => void heard.all.push(...told(batch)));
-    live.subscribe({ device: 'a' }, (batch) => void heard.a.push(...told(batch)));
-    live.subscribe({ stream: 'power' }, (batch) => void heard.stream.push(...told(batch)));
+    live.subscribe(of('a'), (batch) => void heard.a.push(...told(batch)));
+    live.subscribe({ kinds: new Set(['reading']) }, (batch) => void heard.readings.push(...told(batch)));
     live.tell(presence('a', 'online'));
     live.update([frame('a', 'power', { ts: 1 })]);
     live.tell(presence('b', 'silent'));
     expect(heard).toEqual({
       all: [{ device: 'a', state: 'online' }, 1, { device: 'b', state: 'silent' }],
       a: [{ device: 'a', state: 'online' }, 1],
-      stream: [1],
+      readings: [1],
     });
   });
 

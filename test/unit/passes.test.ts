@@ -10,7 +10,14 @@ afterEach(() => void vi.useRealTimers());
 /** A door at which everybody has this role. */
 function doorOf(role: Role) {
   const operator: Operator = { name: 'ada', role, createdAt: 0 };
-  const check = () => demand('operator', identify('Bearer x', { authenticate: () => operator }));
+  const check = () =>
+    demand(
+      'operator',
+      identify(
+        { authorization: 'Bearer x' },
+        { operators: { authenticate: () => operator }, sessions: { find: () => undefined } },
+      ).operator,
+    );
   return { operator, check };
 }
 

@@ -1,0 +1,216 @@
+/** One field over time, drawn by uPlot: the mean as a line, the least and the most as a band, zoom by dragging. */
+import { useSignal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import type { Field } from '../hub/catalog.ts';
+import { fieldValue, localTime, span, unitSign } from '../kit/format.ts';
+import { colour, theme } from '../kit/theme.ts';
+import type { Scale } from './scale.ts';
+import type { Series } from './series.ts';
+
+/** Draws every chart of a page in one go; each chart puts itself in. */
+export type Drawers = Set<(fromMs: number, toMs: number) => void>;
+
+interface ChartProps {
+  field: Field;
+  scale: Scale;
+  series: Series;
+  drawers: Drawers;
+  /** Number of the colour in the style sheet, 1 to 6. */
+  hue: number;
+  onZoom(fromMs: number, toMs: number): void;
+  onReset(): void;
+}
+
+const HEIGHT_PX = 168;
+const AXIS_PX = 54;
+/** uPlot scales whole pixels only. */
+const FONT = '12px system-ui, sans-serif';
+
+/** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
+export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: ChartProps) {
+  const box = useRef<HTMLDivElement>(null);
+  const readout = useSignal('');
+  const latest = useRef({ onZoom, onReset });
+  latest.current = { onZoom, onReset };
+  const look = theme.value;
+  // A theme has other colours, so the chart is made anew.
+  useEffect(() => {
+    const element = box.current!;
+    const tell = (text: string) => {
+      readout.value = text;
+    };
+    const plot = new uPlot(
+      optionsFor(element.clientWidth, scale, hue, {
+        zoom: (from, to) => latest.current.onZoom(from, to),
+        reset: () => latest.current.onReset(),
+        point: (index) => tell(index === null ? '' : textAt(plot, index, field, scale)),
+      }),
+      series.columns(),
+      element,
+    );
+    const seen = watchSize(element, plot);
+    const draw = (fromMs: number, toMs: number) => seen.visible && redraw(plot, series, scale, fromMs, toMs);
+    drawers.add(draw);
+    return () => {
+      drawers.delete(draw);
+      seen.stop();
+      plot.destroy();
+    };
+  }, [series, scale, hue, look]);
+  return (
+    <figure class="chart">
+      <figcaption>
+        <span class="chart-title">
+          {field.title} <small>{unitSign(field.unit)}</small>
+        </span>
+        <output>{readout.value}</output>
+      </figcaption>
+      <div
+        ref={box}
+        class="plot"
+        role="img"
+        aria-label={inWords(field, scale, series)}
+        style={{ height: `${HEIGHT_PX}px` }}
+      />
+    </figure>
+  );
+}
+
+function inWords(field: Field, scale: Scale, series: Series): string {
+  const { last } = series;
+  if (!last) return `${field.title}: no readings`;
+  const value = scale.stepped ? scale.label(last.value) : fieldValue(last.value, field.unit);
+  return `${field.title} over time; ${value} at ${localTime(last.ts)}`;
+}
+
+/** The mean, and the least and the most when they differ. */
+function textAt(plot: uPlot, index: number, field: Field, scale: Scale): string {
+  const [times, means, mins, maxs] = plot.data as [number[], ...(number | null)[][]];
+  const [mean, min, max] = [means?.[index], mins?.[index], maxs?.[index]];
+  if (mean === null || mean === undefined) return '';
+  const at = localTime(times[index]! * 1_000);
+  if (scale.stepped) return `${scale.label(mean)} · ${at}`;
+  const band = min !== max ? ` (${scale.label(min!)} to ${scale.label(max!)})` : '';
+  return `${fieldValue(mean, field.unit)}${band} · ${at}`;
+}
+
+function redraw(plot: uPlot, series: Series, scale: Scale, fromMs: number, toMs: number): void {
+  const extent = series.extent(fromMs, toMs);
+  const [min, max] = scale.range(extent?.min ?? 0, extent?.max ?? 1);
+  plot.batch(() => {
+    plot.setData(series.columns(), false);
+    plot.setScale('x', { min: fromMs / 1_000, max: toMs / 1_000 });
+    plot.setScale('y', { min, max });
+  });
+}
+
+/** Follows the width of its box, and knows whether anybody can see it. */
+function watchSize(element: HTMLElement, plot: uPlot) {
+  const seen = { visible: true, stop };
+  const sizes = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+  const sight = new IntersectionObserver(([entry]) => {
+    seen.visible = entry?.isIntersecting ?? true;
+  });
+  sizes.observe(element);
+  sight.observe(element);
+  function stop() {
+    sizes.disconnect();
+    sight.disconnect();
+  }
+  return seen;
+}
+
+interface Touch {
+  zoom(fromMs: number, toMs: number): void;
+  reset(): void;
+  point(index: number | null): void;
+}
+
+function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPlot.Options {
+  const stroke = colour(`series-${hue}`);
+  const line = { ...(scale.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) }), points: { show: false } };
+  const edge = { ...line, stroke: 'transparent', width: 0 };
+  return {
+    width,
+    height: HEIGHT_PX,
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    scales: { x: { time: true, auto: false }, y: { auto: false } },
+    axes: axesFor(scale),
+    series: [{}, { ...line, stroke, width: 1.75, spanGaps: false }, edge, edge],
+    bands: [{ series: [3, 2], fill: `${stroke}2e` }],
+    cursor: {
+      sync: { key: 'device' },
+      y: false,
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 7, show: (_, index) => (index === 1 ? dot(stroke) : document.createElement('i')) },
+      bind: { dblclick: () => resetting(touch) },
+    },
+    hooks: {
+      setCursor: [({ cursor }) => touch.point(cursor.idx ?? null)],
+      setSelect: [(plot) => takeSelection(plot, touch)],
+    },
+  };
+}
+
+/** What uPlot takes as a listener that has done everything. */
+function resetting({ reset }: Touch) {
+  return () => {
+    reset();
+    return null;
+  };
+}
+
+/** The point under the cursor. */
+function dot(stroke: string): HTMLElement {
+  const element = document.createElement('div');
+  element.style.background = stroke;
+  return element;
+}
+
+function takeSelection(plot: uPlot, { zoom }: Touch): void {
+  const { left, width } = plot.select;
+  if (width < 4) return;
+  const [from, to] = [plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')];
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  zoom(from * 1_000, to * 1_000);
+}
+
+function axesFor(scale: Scale): uPlot.Axis[] {
+  const look = {
+    stroke: colour('soft'),
+    font: FONT,
+    grid: { stroke: colour('line'), width: 1 },
+    ticks: { show: false },
+  };
+  return [
+    { ...look, grid: { show: false }, size: 28, space: 70, values: timeLabels },
+    {
+      ...look,
+      size: AXIS_PX,
+      space: 28,
+      values: (_, values, _axis, _space, step) => values.map((value) => scale.tick(value, step)),
+      ...(scale.places && { splits: () => scale.places! }),
+    },
+  ];
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const CLOCK_SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
+/** Times of the axis as short as they can be told apart. */
+function timeLabels(_: uPlot, times: number[]): string[] {
+  const step = (times[1] ?? 0) - (times[0] ?? 0);
+  const format = step >= 86_400 ? DAY : step >= 60 ? CLOCK : CLOCK_SECONDS;
+  return times.map((time, index) => {
+    const date = new Date(time * 1_000);
+    const isNewDay = format === CLOCK && index > 0 && date.getHours() === 0 && date.getMinutes() === 0;
+    return (isNewDay ? DAY : format).format(date);
+  });
+}
+
+/** How much of a chart a bucket is, in words. */
+export const resolutionWords = (bucketMs: number) =>
+  bucketMs > 0 ? `one point for ${span(bucketMs)}` : 'every reading';

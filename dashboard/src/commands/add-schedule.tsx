@@ -1,0 +1,72 @@
+/** The form of a new schedule. */
+import { useState } from 'preact/hooks';
+import { post } from '../hub/client.http.ts';
+import { targetText } from '../hub/commands.ts';
+import { Dialog } from '../kit/dialog.tsx';
+import { PickField, TextField } from '../kit/fields.tsx';
+import { Trouble } from '../kit/parts.tsx';
+import { useForm } from '../kit/use-form.ts';
+import { TargetFields, useTarget } from './selector-fields.tsx';
+import { meant, OrderInputs, useOrder } from './send-form.tsx';
+import { targetOf } from './target.ts';
+
+const MISSED: [string, string][] = [
+  ['skip', 'are left out'],
+  ['once', 'are made up for once'],
+  ['all', 'are all made up for'],
+];
+
+/** Its times are in the viewer's own zone unless another is written. */
+export function AddSchedule({ onClose, onAdded }: { onClose(): void; onAdded(): void }) {
+  const order = useOrder();
+  const target = useTarget('one');
+  const [id, setId] = useState('');
+  const [cron, setCron] = useState('0 3 * * *');
+  const [timeZone, setTimeZone] = useState(Intl.DateTimeFormat().resolvedOptions().timeZone);
+  const [missed, setMissed] = useState('skip');
+  const form = useForm(async () => {
+    const params = order.read();
+    if (!params || !order.type) return;
+    const to = targetOf(target);
+    if (!(await meant(order.type, targetText(to)))) return;
+    await post('/v1/schedules', { id: id.trim(), cron, timeZone, missed, ...to, name: order.type.name, params });
+    onAdded();
+    onClose();
+  });
+  return (
+    <Dialog title="Add a schedule" onClose={onClose}>
+      <form class="fields" onSubmit={form.submit} noValidate>
+        <TextField
+          label="Name"
+          value={id}
+          onText={setId}
+          mistake={form.mistakeAt('/id')}
+          input={{ placeholder: 'nightly-reboot', autocomplete: 'off' }}
+        />
+        <div class="field-row">
+          <TextField
+            label="When"
+            value={cron}
+            onText={setCron}
+            hint="Cron: minute, hour, day, month, weekday; or @daily."
+            mistake={form.mistakeAt('/cron')}
+            input={{ spellcheck: false }}
+          />
+          <TextField label="Time zone" value={timeZone} onText={setTimeZone} mistake={form.mistakeAt('/timeZone')} />
+        </div>
+        <TargetFields target={target} single mistake={form.mistakeAt('/device') ?? form.mistakeAt('/selector')} />
+        <OrderInputs order={order} mistakeAt={form.mistakeAt} />
+        <PickField label="Times that come while the hub is down" value={missed} options={MISSED} onPick={setMissed} />
+        {form.error && <Trouble error={form.error} />}
+        <footer>
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={form.busy}>
+            Add
+          </button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,106 @@
+/** Adding a device: its name and tags; then its token, shown once, and a program to start from. */
+import { useState } from 'preact/hooks';
+import { catalog, type Field } from '../hub/catalog.ts';
+import { post } from '../hub/client.http.ts';
+import { gatewayUrl } from '../hub/gateway.ts';
+import { Dialog } from '../kit/dialog.tsx';
+import { TextField } from '../kit/fields.tsx';
+import { Choice, Copyable, Trouble } from '../kit/parts.tsx';
+import { useForm } from '../kit/use-form.ts';
+import { linkTo } from '../router.ts';
+import { LANGUAGES, type Language, snippetOf } from './snippets.ts';
+import { tagsFromText } from './tag-text.ts';
+
+/** First the form, then what was made. */
+export function AddDevice({ onClose, onAdded }: { onClose(): void; onAdded(): void }) {
+  const [made, setMade] = useState<{ id: string; token: string }>();
+  if (made) return <NewToken title={`${made.id} was added`} {...made} onClose={onClose} />;
+  const onMade = (device: { id: string; token: string }) => {
+    setMade(device);
+    onAdded();
+  };
+  return (
+    <Dialog title="Add a device" onClose={onClose}>
+      <AddForm onMade={onMade} onCancel={onClose} />
+    </Dialog>
+  );
+}
+
+function AddForm({ onMade, onCancel }: { onMade(device: { id: string; token: string }): void; onCancel(): void }) {
+  const [id, setId] = useState('');
+  const [description, setDescription] = useState('');
+  const [tags, setTags] = useState('');
+  const form = useForm(async () => {
+    onMade(await post('/v1/devices', { id: id.trim(), description, tags: tagsFromText(tags) }));
+  });
+  return (
+    <form class="fields" onSubmit={form.submit}>
+      <TextField
+        label="Id"
+        value={id}
+        onText={setId}
+        hint="How it is called for ever; letters, digits, dots, dashes and underscores."
+        mistake={form.mistakeAt('/id')}
+        input={{ required: true, maxLength: 64, autocomplete: 'off', spellcheck: false, placeholder: 'meter-7' }}
+      />
+      <TextField
+        label="Description (optional)"
+        value={description}
+        onText={setDescription}
+        mistake={form.mistakeAt('/description')}
+      />
+      <TextField
+        label="Tags (optional)"
+        value={tags}
+        onText={setTags}
+        hint="name=value, several with commas between."
+        mistake={form.mistakeAt('/tags')}
+        input={{ placeholder: 'floor=1, building=north', spellcheck: false }}
+      />
+      {form.error && <Trouble error={form.error} />}
+      <footer>
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+        <button type="submit" class="primary" disabled={form.busy}>
+          Add
+        </button>
+      </footer>
+    </form>
+  );
+}
+
+/** A token that is told only now, and programs that use it. */
+export function NewToken({ title, id, token, onClose }: { title: string; id: string; token: string; onClose(): void }) {
+  const [language, setLanguage] = useState<Language>('python');
+  return (
+    <Dialog title={title} onClose={onClose} wide>
+      <p>
+        This is its token. <strong>It is shown only now</strong>: the hub keeps no copy of it.
+      </p>
+      <Copyable text={token} label="the token" />
+      <Choice label="Language" options={LANGUAGES} value={language} onPick={(next) => setLanguage(next)} />
+      <Copyable text={snippetOf(language, { url: gatewayUrl(), token, ...sample() })} label="the program" />
+      <footer>
+        <a class="button" href={linkTo(['devices', id])} onClick={onClose}>
+          Go to the device
+        </a>
+        <button type="button" class="primary" onClick={onClose}>
+          I have kept the token
+        </button>
+      </footer>
+    </Dialog>
+  );
+}
+
+/** A reading of the first stream that this hub takes. */
+function sample() {
+  const stream = catalog.value.streams[0];
+  const fields = (stream?.fields ?? []).filter(({ type }) => type === 'number').slice(0, 2);
+  return {
+    stream: stream?.name ?? 'environment',
+    reading: Object.fromEntries(fields.map((field) => [field.name, exampleOf(field)])),
+  };
+}
+
+const exampleOf = ({ unit }: Field) => (unit === 'Cel' ? 21.5 : 48);

@@ -1,0 +1,99 @@
+/** Programs to start a device from, with its address and token already in them. */
+
+export type Language = 'python' | 'arduino' | 'node';
+
+/** Each language, by the name people know. */
+export const LANGUAGES: [Language, string][] = [
+  ['python', 'Python'],
+  ['arduino', 'Arduino'],
+  ['node', 'Node'],
+];
+
+export interface Setting {
+  /** `wss://host:8443/v1/device`. */
+  url: string;
+  token: string;
+  /** Stream and a reading of it. */
+  stream: string;
+  reading: Record<string, unknown>;
+}
+
+const MAKERS: Record<Language, (setting: Setting) => string> = { python, arduino, node };
+
+/** The whole program. */
+export const snippetOf = (language: Language, setting: Setting): string => MAKERS[language](setting);
+
+function python({ url, token, stream, reading }: Setting): string {
+  return `# pip install websockets; a device that survives any failure: docs/examples/device.py of Telemetry Hub
+import asyncio, json, ssl, websockets
+
+URL = ${JSON.stringify(url)}
+TOKEN = ${JSON.stringify(token)}
+tls = ssl.create_default_context()
+# tls.load_verify_locations("cert.pem")  # the hub's own certificate: tls/cert.pem of its data folder
+
+async def main():
+    async with websockets.connect(URL, ssl=tls, subprotocols=["telemetry-hub.v1", "bearer." + TOKEN]) as hub:
+        seq = 0
+        while True:
+            seq += 1
+            reading = ${pythonValue(reading)}
+            await hub.send(json.dumps({"type": "telemetry", "seq": seq, "stream": ${JSON.stringify(stream)}, "readings": [reading]}))
+            print(await hub.recv())  # {"type":"ack","seq":…}: it is durable
+            await asyncio.sleep(5)
+
+asyncio.run(main())
+`;
+}
+
+const pythonValue = (value: unknown) => JSON.stringify(value).replaceAll('true', 'True').replaceAll('false', 'False');
+
+function node({ url, token, stream, reading }: Setting): string {
+  return `// npm install ws; with the hub's own certificate: NODE_EXTRA_CA_CERTS=cert.pem node device.mjs
+import WebSocket from 'ws';
+
+const hub = new WebSocket(${JSON.stringify(url)}, 'telemetry-hub.v1', {
+  headers: { authorization: 'Bearer ${token}' },
+});
+let seq = 0;
+hub.on('open', () =>
+  setInterval(() => {
+    seq += 1;
+    const readings = [${JSON.stringify(reading)}];
+    hub.send(JSON.stringify({ type: 'telemetry', seq, stream: ${JSON.stringify(stream)}, readings }));
+  }, 5_000),
+);
+hub.on('message', (text) => console.log(String(text))); // {"type":"ack","seq":…}: it is durable
+hub.on('close', (code, reason) => console.log('closed', code, String(reason)));
+`;
+}
+
+function arduino({ url, token, stream, reading }: Setting): string {
+  const { hostname, port, pathname } = new URL(url);
+  const json = JSON.stringify({ type: 'telemetry', stream, readings: [reading] }).slice(1, -1);
+  return `// ESP32 or ESP8266 with the library "WebSockets" by Markus Sattler
+#include <WiFi.h>
+#include <WebSocketsClient.h>
+
+WebSocketsClient hub;
+unsigned long seq = 0, last = 0;
+
+void setup() {
+  WiFi.begin("NETWORK", "PASSWORD");
+  while (WiFi.status() != WL_CONNECTED) delay(200);
+  hub.setAuthorization("");
+  hub.setExtraHeaders("Authorization: Bearer ${token}");
+  hub.beginSslWithCA("${hostname}", ${port || 443}, "${pathname}", CA_PEM, "telemetry-hub.v1"); // CA_PEM: the hub's cert.pem
+  hub.setReconnectInterval(5000);
+}
+
+void loop() {
+  hub.loop();
+  if (!hub.isConnected() || millis() - last < 5000) return;
+  last = millis();
+  String frame = "{\\"seq\\":" + String(++seq) + ",";
+  frame += R"(${json}})";
+  hub.sendTXT(frame);
+}
+`;
+}

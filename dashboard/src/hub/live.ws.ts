@@ -1,0 +1,89 @@
+/** The WebSocket of live news: what is wanted becomes subscriptions, and frames of the hub become news. */
+import type { Command } from './commands.ts';
+import type { PresenceState, Reading } from './devices.ts';
+import type { News, OpenWire, Want } from './live.ts';
+
+interface Events {
+  id: string;
+  readings?: (Reading & { device: string; stream: string })[];
+  presence?: { device: string; state: PresenceState; since: number; reason: string; detail?: string }[];
+  commands?: Command[];
+  merged?: number;
+}
+
+type Frame = ({ type: 'snapshot' | 'changes' } & Events) | { type: 'alive' } | { type: 'error'; detail: string };
+
+/** The hub gives a sign of life every 15 seconds; who hears nothing for twice as long has lost it. */
+const SILENCE_MS = 32_000;
+/** Readings are drawn about as often as eyes see. */
+const EVERY_MS = 250;
+/** The hub takes no more names in one subscription. */
+const MAX_DEVICES = 1_000;
+
+/** One subscription for each kind of news; readings only of named devices. */
+export const openSocket: OpenWire = ({ onOpen, onNews, onMerged, onEnd }) => {
+  const socket = new WebSocket(new URL('/v1/live', location.href.replace(/^http/, 'ws')));
+  const subscribed = new Map<string, string>();
+  let silence: ReturnType<typeof setTimeout> | undefined;
+  let over = false;
+  const end = () => {
+    if (over) return;
+    over = true;
+    clearTimeout(silence);
+    socket.close();
+    onEnd();
+  };
+  const alive = () => {
+    clearTimeout(silence);
+    silence = setTimeout(end, SILENCE_MS);
+  };
+  socket.onopen = () => {
+    alive();
+    onOpen();
+  };
+  socket.onclose = end;
+  socket.onmessage = ({ data }) => {
+    alive();
+    const frame = JSON.parse(String(data)) as Frame;
+    if (frame.type !== 'snapshot' && frame.type !== 'changes') return;
+    if (frame.merged) onMerged(frame.merged);
+    const news = newsOf(frame);
+    if (news.length > 0) onNews(news);
+  };
+  return {
+    want(want) {
+      if (socket.readyState !== WebSocket.OPEN) return;
+      for (const frame of changesFor(subscribed, want)) socket.send(frame);
+    },
+    close() {
+      over = true;
+      clearTimeout(silence);
+      socket.close();
+    },
+  };
+};
+
+/** The frames that bring the subscriptions there are to those that are wanted; remembers them as made. */
+export function changesFor(subscribed: Map<string, string>, want: Required<Want>): string[] {
+  const devices = want.readings.slice(0, MAX_DEVICES);
+  const wanted = new Map<string, string>();
+  const add = (id: string, more: object) => {
+    wanted.set(id, JSON.stringify({ type: 'subscribe', id, everyMs: EVERY_MS, snapshot: true, ...more }));
+  };
+  if (devices.length > 0) add('readings', { kinds: ['reading'], devices });
+  if (want.presence) add('presence', { kinds: ['presence'] });
+  if (want.commands) add('commands', { kinds: ['command'], snapshot: false });
+  const frames = [...wanted].filter(([id, frame]) => subscribed.get(id) !== frame).map(([, frame]) => frame);
+  const gone = [...subscribed.keys()].filter((id) => !wanted.has(id));
+  for (const id of gone) subscribed.delete(id);
+  for (const [id, frame] of wanted) subscribed.set(id, frame);
+  return [...frames, ...gone.map((id) => JSON.stringify({ type: 'unsubscribe', id }))];
+}
+
+function newsOf({ readings = [], presence = [], commands = [] }: Events): News[] {
+  return [
+    ...readings.map(({ device, stream, ...reading }): News => ({ kind: 'reading', device, stream, reading })),
+    ...presence.map(({ device, ...now }): News => ({ kind: 'presence', device, presence: now })),
+    ...commands.map((command): News => ({ kind: 'command', device: command.device, command })),
+  ];
+}

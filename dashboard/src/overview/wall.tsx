@@ -1,0 +1,131 @@
+/** Devices as they speak: the newest value of each with its last minutes, moving. */
+import { useRef, useState } from 'preact/hooks';
+import { Series } from '../charts/series.ts';
+import { Sparkline } from '../charts/sparkline.tsx';
+import { fieldOf, streamOf } from '../hub/catalog.ts';
+import { get, hubNow, withQuery } from '../hub/client.http.ts';
+import type { Device } from '../hub/devices.ts';
+import { history } from '../hub/history.ts';
+import { readingsIn, useLive } from '../hub/live.ts';
+import { useResource } from '../hub/resource.ts';
+import { fieldValue } from '../kit/format.ts';
+import { Card, Empty } from '../kit/parts.tsx';
+import { now } from '../kit/time.tsx';
+import { linkTo } from '../router.ts';
+import { ofAllKinds } from './kinds.ts';
+
+/** So many fit a screen, and no more are asked for. */
+const SHOWN = 12;
+/** Asked for, to find one of each kind among them. */
+const LOOKED_AT = 200;
+const SPAN_MS = 120_000;
+const POINTS = 120;
+const AGAIN_MS = 60_000;
+const DRAW_MS = 1_000;
+
+interface Trace {
+  stream: string;
+  field: string;
+  /** The newest value as it came; the line has means. */
+  newest: number;
+  series: Series;
+}
+
+/** Devices that are connected, of as many kinds as there are. */
+export function Wall() {
+  const { data: devices } = useResource('wall', someOnline, AGAIN_MS);
+  const ids = (devices ?? []).map(({ id }) => id);
+  const traces = useTraces(ids);
+  if (!devices) return null;
+  return (
+    <Card title="Speaking now" actions={<a href="#/devices">All devices</a>} class="wall-card">
+      {ids.length === 0 ? (
+        <Empty icon="devices" title="No device is connected">
+          As soon as one is, its readings move here.
+        </Empty>
+      ) : (
+        <div class="wall">
+          {ids.map((id, index) => (
+            <Voice key={id} id={id} trace={traces.get(id)} hue={1 + (index % 6)} />
+          ))}
+        </div>
+      )}
+    </Card>
+  );
+}
+
+async function someOnline(signal: AbortSignal): Promise<Device[]> {
+  const url = withQuery('/v1/devices', { presence: 'online', limit: LOOKED_AT });
+  const { devices } = await get<{ devices: Device[] }>(url, { signal });
+  return ofAllKinds(devices, SHOWN);
+}
+
+/** The first number of the first stream of each, as it comes; its past once. */
+function useTraces(ids: string[]): ReadonlyMap<string, Trace> {
+  const traces = useRef(new Map<string, Trace>()).current;
+  const [, draw] = useState(0);
+  const drawnAt = useRef(0);
+  useLive({ readings: ids }, (news) => {
+    for (const { device, stream, reading } of readingsIn(news)) hear(traces, device, stream, reading);
+    if (Date.now() - drawnAt.current < DRAW_MS) return;
+    drawnAt.current = Date.now();
+    draw(drawnAt.current);
+  });
+  return traces;
+}
+
+type News = { ts: number } & Record<string, unknown>;
+
+function hear(traces: Map<string, Trace>, device: string, stream: string, reading: News): void {
+  const known = traces.get(device);
+  if (known && known.stream !== stream) return;
+  const trace = known ?? begin(traces, device, stream, reading);
+  const value = trace && reading[trace.field];
+  if (!trace || typeof value !== 'number') return;
+  trace.newest = value;
+  trace.series.add(reading.ts, value);
+  trace.series.trim(hubNow() - SPAN_MS);
+}
+
+/** What is drawn of a device is decided by its first reading; what it said before is asked for. */
+function begin(traces: Map<string, Trace>, device: string, stream: string, reading: News): Trace | undefined {
+  const numbers = streamOf(stream)?.fields.filter(({ type }) => type === 'number' || type === 'integer') ?? [];
+  const present = numbers.filter(({ name }) => typeof reading[name] === 'number');
+  // Where something is says less in a line than how it moves.
+  const field = (present.find(({ unit }) => unit !== 'deg') ?? present[0])?.name;
+  if (field === undefined) return undefined;
+  const series = new Series(SPAN_MS / POINTS, numberOnly);
+  const to = hubNow();
+  history({ device, stream, from: to - SPAN_MS, to, points: POINTS }).then(
+    ({ rows }) => series.load(rows, field),
+    () => {},
+  );
+  const trace: Trace = { stream, field, newest: Number.NaN, series };
+  traces.set(device, trace);
+  return trace;
+}
+
+const numberOnly = (value: unknown) => (typeof value === 'number' ? value : undefined);
+
+function Voice({ id, trace, hue }: { id: string; trace: Trace | undefined; hue: number }) {
+  const field = trace && fieldOf(trace.stream, trace.field);
+  const to = Math.max(now.value, trace?.series.last?.ts ?? 0);
+  return (
+    <a class="voice" href={linkTo(['devices', id])}>
+      <span class="voice-head">
+        <strong>{id}</strong>
+        <small>{field?.title ?? 'waiting for a reading'}</small>
+      </span>
+      <span class="voice-value">{trace ? fieldValue(trace.newest, field?.unit) : '–'}</span>
+      {field && (
+        <Sparkline
+          points={trace.series.line}
+          from={to - SPAN_MS}
+          to={to}
+          label={`${field.title} in the last two minutes`}
+          hue={hue}
+        />
+      )}
+    </a>
+  );
+}

@@ -1,0 +1,91 @@
+/** Where notices of alerts go, and how it goes. */
+import { get, path, post } from '../hub/client.http.ts';
+import { useResource } from '../hub/resource.ts';
+import { may } from '../hub/session.ts';
+import { count } from '../kit/format.ts';
+import { Act, Badge, Card, Empty } from '../kit/parts.tsx';
+import { type Column, Table } from '../kit/table.tsx';
+import { say } from '../kit/toast.tsx';
+
+interface Channel {
+  name: string;
+  kind: string;
+  waiting: number;
+  delivered: number;
+  dropped: number;
+  lastError?: string;
+}
+
+const ASK_MS = 5_000;
+
+const COLUMNS: Column<Channel>[] = [
+  {
+    name: 'name',
+    title: 'Channel',
+    cell: ({ name, kind }) => (
+      <span>
+        {name} <small>{kind}</small>
+      </span>
+    ),
+  },
+  {
+    name: 'state',
+    title: 'State',
+    cell: ({ lastError }) => (
+      <span title={lastError}>
+        <Badge tone={lastError ? 'bad' : 'good'}>{lastError ?? 'fine'}</Badge>
+      </span>
+    ),
+  },
+  { name: 'waiting', title: 'Waiting', width: '96px', align: 'end', cell: ({ waiting }) => count(waiting) },
+  {
+    name: 'delivered',
+    title: 'Delivered',
+    width: '110px',
+    align: 'end',
+    lesser: true,
+    cell: ({ delivered }) => count(delivered),
+  },
+  {
+    name: 'dropped',
+    title: 'Given up',
+    width: '110px',
+    align: 'end',
+    lesser: true,
+    cell: ({ dropped }) => count(dropped),
+  },
+  { name: 'test', title: 'Try it', width: '110px', cell: ({ name }) => may('operator') && <Try name={name} /> },
+];
+
+function Try({ name }: { name: string }) {
+  const test = async () => {
+    await post(path`/v1/alerts/channels/${name}/test`);
+    say(`${name} took a test notice.`);
+  };
+  return (
+    <Act act={test} label={`Send a test notice to ${name}`}>
+      Test
+    </Act>
+  );
+}
+
+/** Channels are made in the configuration. */
+export function Channels() {
+  const load = (signal: AbortSignal) => get<{ channels: Channel[] }>('/v1/alerts/channels', { signal });
+  const { data } = useResource('channels', load, ASK_MS);
+  return (
+    <Card title="Channels">
+      <Table
+        label="Channels"
+        columns={COLUMNS}
+        rows={data?.channels ?? []}
+        keyOf={({ name }) => name}
+        empty={
+          <Empty icon="alerts" title="Nobody is told">
+            Name a webhook in the configuration: <code>hub config docs</code> tells of <code>alerts.channels</code>.
+          </Empty>
+        }
+      />
+    </Card>
+  );
+}

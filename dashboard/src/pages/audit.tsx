@@ -1,0 +1,56 @@
+/** Who changed what, when, from where, and with what result. */
+import { useState } from 'preact/hooks';
+import { usePaged } from '../hub/paged.ts';
+import { SearchField } from '../kit/fields.tsx';
+import { PagedTable } from '../kit/paged-table.tsx';
+import { Badge, Empty } from '../kit/parts.tsx';
+import type { Column } from '../kit/table.tsx';
+import { Moment } from '../kit/time.tsx';
+
+interface Entry {
+  id: number;
+  at: number;
+  actor: string;
+  action: string;
+  target: string;
+  result: string;
+  from?: string;
+  detail?: string;
+}
+
+const COLUMNS: Column<Entry>[] = [
+  { name: 'at', title: 'When', width: '190px', cell: ({ at }) => <Moment at={at} /> },
+  { name: 'actor', title: 'Who', width: '150px', cell: ({ actor }) => actor.replace(/^operator:/, '') },
+  { name: 'action', title: 'What', cell: ({ action, detail }) => <span title={detail}>{action}</span> },
+  { name: 'target', title: 'Of what', width: '18%', cell: ({ target }) => target },
+  {
+    name: 'result',
+    title: 'Result',
+    width: '130px',
+    cell: ({ result }) => <Badge tone={result === 'ok' ? 'good' : 'bad'}>{result}</Badge>,
+  },
+  { name: 'from', title: 'From', width: '140px', lesser: true, cell: ({ from }) => <code>{from}</code> },
+];
+
+/** The log, of one target or of all. */
+export function AuditList({ target, actor }: { target?: string; actor?: string }) {
+  const list = usePaged<Entry>('/v1/audit', 'entries', { target, actor });
+  const empty = <Empty icon="audit" title="Nothing was changed" />;
+  return <PagedTable label="Audit log" list={list} columns={COLUMNS} keyOf={({ id }) => String(id)} empty={empty} />;
+}
+
+/** The whole log. */
+export function AuditPage() {
+  const [target, setTarget] = useState('');
+  return (
+    <>
+      <div class="page-head">
+        <h1>Audit</h1>
+      </div>
+      <div class="filters">
+        <SearchField label="Only about the id" value={target} onText={setTarget} />
+      </div>
+      <AuditList target={target.trim()} />
+    </>
+  );
+}

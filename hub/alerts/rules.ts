@@ -1,0 +1,121 @@
+/** The rules in force: those of the configuration, and those that operators add while the hub runs. */
+import type { Table } from '../backplane/backplane.ts';
+import { Conflict, RefusedError } from '../kit/errors.ts';
+import { type Rule, type RuleContext, type RuleDetails, ruleOf } from './rule.ts';
+
+/** A rule of the configuration. */
+export type ConfiguredRule = RuleDetails & { id: string };
+
+export interface Rules {
+  /** In the order of their names. */
+  list(): Rule[];
+  get(id: string): Rule | undefined;
+  /** Durable when it resolves. Throws `RefusedError` (invalid, exists, too-many-rules). */
+  add(id: string, details: RuleDetails): Promise<Rule>;
+  /** Changes what is named; `null` takes it away. Throws `RefusedError` (invalid, not-found, configured, conflict). */
+  change(id: string, change: RuleChange): Promise<Rule>;
+  /** Throws `RefusedError` (not-found, configured). */
+  remove(id: string): Promise<void>;
+  /** Called after each durable change; undefined: it is gone. */
+  onChange(listener: (id: string, rule: Rule | undefined) => void): void;
+}
+
+export type RuleChange = { [K in keyof RuleDetails]?: RuleDetails[K] | null };
+
+interface Deps {
+  configured: readonly ConfiguredRule[];
+  table: Table<RuleDetails>;
+  context: RuleContext;
+}
+
+/** By their names. Throws `RefusedError` (invalid). */
+export function configuredRules(configured: readonly ConfiguredRule[], context: RuleContext): Map<string, Rule> {
+  const rules = new Map<string, Rule>();
+  for (const { id, ...details } of configured) {
+    if (rules.has(id)) refuse('invalid', `There are two rules "${id}" in the configuration.`);
+    rules.set(id, ruleOf(id, details, 'configuration', context));
+  }
+  return rules;
+}
+
+/** Rules of both origins together. */
+export const MAX_RULES = 200;
+
+/**
+ * Throws `RefusedError` (invalid) for a rule of the configuration that cannot be. A stored rule that no longer fits (its
+ * stream is gone) stays stored, and is told to `onUnfit` and left out; so is one whose name the configuration has taken.
+ */
+export function createRules(
+  { configured, table, context }: Deps,
+  onUnfit: (id: string, reason: string) => void = () => {},
+): Rules {
+  const fixed = configuredRules(configured, context);
+  const added = new Map<string, Rule>();
+  for (const { key, value } of table.values()) {
+    if (fixed.has(key)) onUnfit(key, 'the configuration has a rule of this name');
+    else takeUp(key, value);
+  }
+
+  function takeUp(id: string, details: RuleDetails): void {
+    try {
+      added.set(id, ruleOf(id, details, 'api', context));
+    } catch (error) {
+      onUnfit(id, (error as Error).message);
+    }
+  }
+
+  const listeners: ((id: string, rule: Rule | undefined) => void)[] = [];
+  table.onChange((id, row) => {
+    if (fixed.has(id)) return;
+    added.delete(id);
+    if (row) takeUp(id, row.value);
+    for (const listener of listeners) listener(id, added.get(id));
+  });
+
+  function changeable(id: string) {
+    if (fixed.has(id)) refuse('configured', `The rule "${id}" is in the configuration: change it there.`);
+    return table.get(id) ?? refuse('not-found', `There is no rule "${id.slice(0, 80)}".`);
+  }
+
+  return {
+    list: () => [...fixed.values(), ...added.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    get: (id) => fixed.get(id) ?? added.get(id),
+    async add(id, details) {
+      const rule = ruleOf(id, details, 'api', context);
+      if (fixed.has(id)) refuse('exists', `There is a rule "${id}" in the configuration.`);
+      if (fixed.size + table.size >= MAX_RULES) refuse('too-many-rules', `There are ${MAX_RULES} rules already.`);
+      try {
+        await table.set(id, details, 0);
+      } catch (error) {
+        if (error instanceof Conflict) refuse('exists', `There is a rule "${id}" already.`);
+        throw error;
+      }
+      return rule;
+    },
+    async change(id, change) {
+      const row = changeable(id);
+      const merged = Object.entries({ ...row.value, ...change }).filter(([, value]) => value !== null);
+      const details = Object.fromEntries(merged) as unknown as RuleDetails;
+      const rule = ruleOf(id, details, 'api', context);
+      try {
+        await table.set(id, details, row.revision);
+      } catch (error) {
+        if (error instanceof Conflict) refuse('conflict', `The rule "${id}" was changed by somebody else; look again.`);
+        throw error;
+      }
+      return rule;
+    },
+    async remove(id) {
+      changeable(id);
+      await table.delete(id);
+    },
+    onChange: (listener) => void listeners.push(listener),
+  };
+}
+
+function refuse(
+  code: 'invalid' | 'exists' | 'not-found' | 'configured' | 'conflict' | 'too-many-rules',
+  detail: string,
+): never {
+  throw new RefusedError(code, detail);
+}

@@ -1,0 +1,55 @@
+/** Sends notices to a web address as JSON by POST. */
+import { Unavailable } from '../kit/errors.ts';
+import type { Notice } from './alert.ts';
+import { type Channel, NeverTaken } from './channel.ts';
+
+export interface WebhookOptions {
+  name: string;
+  /** May hold a secret; it is in no message. */
+  url: string;
+  /** Sent as `Authorization: Bearer`. */
+  token?: string;
+  timeoutMs: number;
+}
+
+/** Answers to a notice that say that it is wrong itself; any other refusal may be mended by somebody. */
+const NEVER = new Set([400, 413, 415, 422]);
+
+/** The answer's body is not read; a redirection is not followed, for it would take the token elsewhere. */
+export function createWebhook({ name, url, token, timeoutMs }: WebhookOptions): Channel {
+  async function ask(notice: Notice): Promise<Response> {
+    const headers = {
+      'content-type': 'application/json',
+      'idempotency-key': notice.notice,
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    };
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      return await fetch(url, { method: 'POST', redirect: 'manual', headers, body: JSON.stringify(notice), signal });
+    } catch (cause) {
+      throw new Unavailable(signal.aborted ? `no answer within ${timeoutMs} ms` : `no answer: ${reasonOf(cause)}`);
+    }
+  }
+
+  return {
+    name,
+    kind: 'webhook',
+    async send(notice) {
+      const response = await ask(notice);
+      await response.body?.cancel();
+      if (response.ok) return;
+      if (NEVER.has(response.status)) throw new NeverTaken(`it answered ${response.status}`);
+      const retryAfterMs = Number(response.headers.get('retry-after') ?? Number.NaN) * 1_000;
+      throw new Unavailable(
+        `it answered ${response.status}`,
+        Number.isFinite(retryAfterMs) && retryAfterMs > 0 ? { retryAfterMs } : {},
+      );
+    },
+  };
+}
+
+/** The code of the machine, which holds no address. */
+function reasonOf(error: unknown): string {
+  const { cause, name } = error as { cause?: { code?: string }; name: string };
+  return cause?.code ?? name;
+}

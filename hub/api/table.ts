@@ -1,0 +1,95 @@
+/** Writes the rows of an answer as JSON, NDJSON or CSV, all at once when they are few and as a stream when they are many. */
+import { PAGE_ROWS, type Resolution } from '../telemetry/ask.ts';
+import type { FilledRow } from '../telemetry/fill.ts';
+import type { Answer } from './route.ts';
+
+export const FORMATS = ['json', 'ndjson', 'csv'] as const;
+export type Format = (typeof FORMATS)[number];
+
+export interface Table {
+  /** What the JSON object says before `rows`. */
+  head: Record<string, unknown>;
+  resolution: Resolution;
+  /** The columns of CSV. */
+  columns: readonly string[];
+  pages: AsyncIterator<FilledRow[]>;
+}
+
+/** By `format`, or by the Accept header. */
+export function formatOf(asked: unknown, accept: string): Format {
+  if (asked !== undefined) return asked as Format;
+  if (accept.includes('text/csv')) return 'csv';
+  return accept.includes('application/x-ndjson') ? 'ndjson' : 'json';
+}
+
+interface Writer {
+  type: string;
+  before(table: Table): string;
+  /** `isFirst`: no row came before these. */
+  rows(rows: readonly FilledRow[], table: Table, isFirst: boolean): string;
+  after: string;
+}
+
+const WRITERS: Record<Format, Writer> = {
+  json: {
+    type: 'application/json; charset=utf-8',
+    before: ({ head, resolution }) => `${JSON.stringify({ ...head, resolution }).slice(0, -1)},"rows":[`,
+    rows: (rows, _table, isFirst) => (isFirst ? '' : ',') + JSON.stringify(rows).slice(1, -1),
+    after: ']}',
+  },
+  ndjson: {
+    type: 'application/x-ndjson',
+    before: () => '',
+    rows: (rows) => rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
+    after: '',
+  },
+  csv: {
+    type: 'text/csv; charset=utf-8',
+    before: ({ columns }) => `${columns.join(',')}\r\n`,
+    rows: (rows, { columns }) =>
+      rows.map((row) => `${columns.map((name) => cellOf(row[name])).join(',')}\r\n`).join(''),
+    after: '',
+  },
+};
+
+/** Reads what fits in memory, so that a store which does not answer is a refusal and no torn answer. Throws `Unavailable`. */
+export async function answerOf(table: Table, format: Format): Promise<Answer> {
+  const { head, resolution, pages } = table;
+  const begin: FilledRow[] = [];
+  let isWhole = false;
+  while (!isWhole && begin.length < PAGE_ROWS) {
+    const { done, value } = await pages.next();
+    if (done) isWhole = true;
+    else begin.push(...value);
+  }
+  const { type, before, rows, after } = WRITERS[format];
+  const headers = headersOf(resolution);
+  if (!isWhole) return { type, headers, stream: (outlet) => streamOf(table, format, begin, outlet.write) };
+  if (format === 'json') return { headers, body: { ...head, resolution, rows: begin } };
+  return { type, headers, body: before(table) + rows(begin, table, true) + after };
+}
+
+async function streamOf(table: Table, format: Format, begin: FilledRow[], write: (text: string) => Promise<void>) {
+  const { before, rows, after } = WRITERS[format];
+  const { pages } = table;
+  try {
+    await write(before(table) + rows(begin, table, true));
+    for (let page = await pages.next(); !page.done; page = await pages.next()) {
+      if (page.value.length > 0) await write(rows(page.value, table, false));
+    }
+    if (after !== '') await write(after);
+  } finally {
+    await pages.return?.();
+  }
+}
+
+/** What NDJSON and CSV have no room for. */
+function headersOf({ source, everyMs }: Resolution): Record<string, string> {
+  return { 'x-resolution': source, ...(everyMs !== undefined && { 'x-every-ms': String(everyMs) }) };
+}
+
+/** A cell by RFC 4180; null is empty. */
+function cellOf(value: unknown): string {
+  const text = value === undefined || value === null ? '' : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

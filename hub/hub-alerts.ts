@@ -1,0 +1,139 @@
+/** Builds the alerts: rules, channels, the queue between them, and who tells them what happens. */
+import { readFileSync } from 'node:fs';
+import type { Catalog } from '../schemas/index.ts';
+import type { Alert } from './alerts/alert.ts';
+import { type Alerts, createAlerts } from './alerts/alerts.ts';
+import { type Channel, NeverTaken } from './alerts/channel.ts';
+import { createDeliveries, type Deliveries, type DeliveryRow } from './alerts/deliveries.ts';
+import { createMqttChannel, type Publish } from './alerts/mqtt-channel.ts';
+import type { RuleContext, RuleDetails } from './alerts/rule.ts';
+import { configuredRules, createRules, type Rules } from './alerts/rules.ts';
+import { createWebhook } from './alerts/webhook.http.ts';
+import { RefusedByBroker } from './bridge/broker.ts';
+import type { Config } from './config.ts';
+import type { HubStart } from './hub.ts';
+import type { Records } from './hub-records.ts';
+import type { Road } from './hub-road.ts';
+import type { Storage } from './hub-storage.ts';
+import type { Job } from './jobs.cron.ts';
+import { EXIT_CONFIG, RefusedError, UserError } from './kit/errors.ts';
+
+export interface AlertParts {
+  rules: Rules;
+  alerts: Alerts;
+  deliveries: Deliveries;
+  /** What is to be done by the clock. */
+  jobs: Job[];
+}
+
+const WEBHOOK_TIMEOUT_MS = 10_000;
+/** The name of the channel that `alerts.mqttTopic` makes. */
+const MQTT = 'mqtt';
+
+/** `publish` is absent when the hub has no connection to a broker. Throws `UserError` for what cannot be used. */
+export function openAlerts(
+  start: HubStart,
+  storage: Storage,
+  records: Records,
+  road: Road,
+  publish: Publish | undefined,
+): AlertParts {
+  const { config, log, stack } = start;
+  const { backplane, devices, presence } = records;
+  const channels = openChannels(config.alerts, publish);
+  const sinks = road.reporter.sinks().map(({ name }) => name);
+  const context = { streams: storage.catalog.streams, sinks, channels: channels.map(({ name }) => name) };
+  const table = backplane.table<RuleDetails>('alert-rules');
+  const rules = asUserError(() =>
+    createRules({ configured: config.alerts.rules, table, context }, (rule, reason) =>
+      log.error({ rule, reason }, 'a rule of alerts is left out: change it or remove it'),
+    ),
+  );
+  const deliveries = createDeliveries({ channels, table: backplane.table<DeliveryRow>('alert-notices'), log });
+  stack.push('alert notices', () => deliveries.close());
+  const alerts = createAlerts({
+    ...{ rules, devices, table: backplane.table<Alert>('alerts'), tell: deliveries.tell },
+    presenceOf: presence.of,
+    sinks: road.reporter.sinks,
+    refusedBySinks: () => road.reporter.sinks().reduce((sum, { refused }) => sum + refused, 0),
+  });
+  storage.journal.onCommit(alerts.observe);
+  road.metrics.watchAlerts({ counts: alerts.counts, channels: deliveries.status });
+  const jobs = [
+    { name: 'watch for alerts', at: '* * * * * *', run: () => alerts.sweep() },
+    { name: 'forget old alerts', at: '37 * * * *', run: () => alerts.prune() },
+  ];
+  return { rules, alerts, deliveries, jobs };
+}
+
+/** Checks the rules of the configuration as far as that can be done without a hub. Throws `UserError`. */
+export function checkAlerts({ alerts }: Config, { streams }: Pick<Catalog, 'streams'>): void {
+  const channels = channelNames(alerts);
+  const context: RuleContext = { streams, channels };
+  asUserError(() => configuredRules(alerts.rules, context));
+}
+
+function channelNames({ webhooks, mqttTopic }: Config['alerts']): string[] {
+  const names = [...webhooks.map(({ name }) => name), ...(mqttTopic === undefined ? [] : [MQTT])];
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return names;
+  throw new UserError(`alerts.webhooks: two channels are called "${twice}".`, EXIT_CONFIG);
+}
+
+function openChannels(alerts: Config['alerts'], publish: Publish | undefined): Channel[] {
+  channelNames(alerts);
+  const { webhooks, mqttTopic } = alerts;
+  const channels = webhooks.map(openWebhook);
+  if (mqttTopic === undefined) return channels;
+  if (!publish)
+    throw new UserError('alerts.mqttTopic needs a connection to an MQTT broker, and there is none.', EXIT_CONFIG);
+  return [...channels, createMqttChannel(MQTT, mqttTopic, noticesOver(publish))];
+}
+
+/** A notice that a broker refuses is not tried again for a day. */
+function noticesOver(publish: Publish): Publish {
+  return async (topic, payload) => {
+    try {
+      await publish(topic, payload);
+    } catch (error) {
+      throw error instanceof RefusedByBroker ? new NeverTaken(error.message, { cause: error }) : error;
+    }
+  };
+}
+
+function openWebhook({
+  name,
+  url,
+  urlFile,
+  tokenFile,
+  timeoutMs = WEBHOOK_TIMEOUT_MS,
+}: Config['alerts']['webhooks'][number]): Channel {
+  if ((url === undefined) === (urlFile === undefined))
+    throw new UserError(`alerts.webhooks: "${name}" needs either url or urlFile.`, EXIT_CONFIG);
+  const address = url ?? secretIn(urlFile!, `alerts.webhooks: urlFile of "${name}"`);
+  if (!URL.canParse(address) || !/^https?:/.test(address))
+    throw new UserError(
+      `alerts.webhooks: the address of "${name}" is none such as https://example.org/hook.`,
+      EXIT_CONFIG,
+    );
+  const token = tokenFile === undefined ? undefined : secretIn(tokenFile, `alerts.webhooks: tokenFile of "${name}"`);
+  return createWebhook({ name, url: address, timeoutMs, ...(token !== undefined && { token }) });
+}
+
+function secretIn(file: string, what: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new UserError(`${what} cannot be read: ${(error as Error).message}`, EXIT_CONFIG);
+  }
+}
+
+/** A rule of the configuration that cannot be is a mistake of a person. */
+function asUserError<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof RefusedError) throw new UserError(`alerts.rules: ${error.detail}`, EXIT_CONFIG);
+    throw error;
+  }
+}

@@ -1,0 +1,138 @@
+/** What the dashboard looks like, for everybody: no barrier on any page in light, dark and on a phone, and the pictures of the manual. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { barriersOn, openBrowser, openPage, picture, signIn } from '../helpers/browser.ts';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { connectRaw } from '../helpers/raw-device.ts';
+import { type Simulated, simulate } from '../helpers/simulated.ts';
+
+const RECORDING = 'device-sim/data/occupancy-2015-02-05.csv';
+const FIELDS = 'temperature=temperature,humidity=humidity,co2=co2,light=light,occupied=occupancy:boolean';
+
+let hub: TestHub;
+let browser: Browser;
+let simulated: Simulated[] = [];
+
+beforeAll(async () => {
+  hub = await startTestHub();
+  await history();
+  simulated = [
+    simulate(hub, 'room-', '--devices', '9', '--rate', '2', '--stream', 'environment'),
+    simulate(hub, 'meter-', '--devices', '5', '--rate', '5', '--stream', 'power'),
+    simulate(hub, 'van-', '--devices', '3', '--rate', '2', '--stream', 'position'),
+  ];
+  await Promise.all([refused(), orders()]);
+  browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser.close();
+  await Promise.all(simulated.map((each) => each.stop()));
+  await hub.dispose();
+});
+
+/** A real day of an office, which ends now. */
+async function history() {
+  const replay = ['--replay', RECORDING, '--map', FIELDS, '--speed', 'max', '--batch', '50', '--shift-to-now'];
+  await simulate(hub, 'office-', '--devices', '1', '--stream', 'environment', ...replay).ended;
+}
+
+async function refused() {
+  const device = await connectRaw(hub, { token: await hub.addDevice('cellar-1') });
+  const readings = [{ power: 'much' }, { power: 4, voltage: 231 }, { power: -1, mood: 'bad' }];
+  device.say({ type: 'telemetry', seq: 1, stream: 'power', readings });
+  await device.next();
+  device.close();
+}
+
+async function orders() {
+  await hub.call('PATCH', '/v1/devices/office-0001', {
+    description: 'A real day',
+    tags: { floor: '1', room: 'office' },
+  });
+  await hub.call('POST', '/v1/devices/office-0001/commands', { name: 'identify', params: { seconds: 5 } });
+  await hub.call('POST', '/v1/operators', { name: 'vera', role: 'viewer' });
+  const schedule = { id: 'nightly-reboot', cron: '0 3 * * *', name: 'reboot', device: 'office-0001' };
+  await hub.call('POST', '/v1/schedules', schedule);
+}
+
+/** So long the lines of the overview grow before the picture. */
+const LINES_MS = 6_000;
+
+/** The recording as a whole. */
+async function showWholeDay(page: Page) {
+  await page.getByRole('button', { name: '24 h' }).click();
+  await page.getByText('one point for').first().waitFor();
+}
+
+/** Address, and what shows that the page is there. */
+const PAGES = [
+  ['devices', '#/devices', 'office-0001'],
+  ['device', '#/devices/office-0001', 'Last values'],
+  ['device-commands', '#/devices/office-0001/commands', 'Identify'],
+  ['device-settings', '#/devices/office-0001/settings', 'Tokens'],
+  ['device-sessions', '#/devices/office-0001/sessions', 'readings'],
+  ['commands', '#/commands', 'Identify'],
+  ['groups', '#/groups', 'Groups'],
+  ['schedules', '#/schedules', 'nightly-reboot'],
+  ['quarantine', '#/quarantine', 'must be number'],
+  ['alerts', '#/alerts', 'Alerts'],
+  ['operators', '#/operators', 'vera'],
+  ['audit', '#/audit', 'POST /v1/schedules'],
+  ['status', '#/status', 'Journal'],
+  // The last, when there is something to draw.
+  ['overview', '#/', 'each second'],
+] as const;
+
+const LOOKS = [
+  ['light', { colorScheme: 'light' }],
+  ['dark', { colorScheme: 'dark' }],
+  ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+] as const;
+
+describe.each(LOOKS)('in %s', (look, options) => {
+  it('no page has a barrier, and none is wider than its window', async () => {
+    const { page, close, problems } = await openPage(browser, hub.api, options);
+    const barriers: Record<string, string[]> = {};
+    await page.goto(hub.api);
+    await page.getByLabel('Operator token').waitFor();
+    barriers['sign-in'] = await barriersOn(page);
+    await picture(page, `sign-in-${look}`);
+    await signIn(page, hub.api, hub.adminToken);
+    problems();
+    for (const [name, address, sign] of PAGES) {
+      await page.goto(`${hub.api}/${address}`);
+      await page.locator('main').getByText(sign).filter({ visible: true }).first().waitFor();
+      // Charts and tables fill in after the first answers.
+      await page.waitForLoadState('networkidle', { timeout: 3_000 }).catch(() => {});
+      barriers[name] = await barriersOn(page);
+      const overhang = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
+      if (Number(overhang) > 0) barriers[name].push(`${overhang} px wider than the window`);
+      if (name === 'device') await showWholeDay(page);
+      if (name === 'overview') await page.waitForTimeout(LINES_MS);
+      await picture(page, `${name}-${look}`);
+    }
+    const found = problems();
+    await close();
+    expect(Object.fromEntries(Object.entries(barriers).filter(([, own]) => own.length > 0))).toEqual({});
+    expect(found).toEqual([]);
+  });
+});
+
+it('a person with a keyboard alone comes in, finds a device and opens it', async () => {
+  const { page, close } = await openPage(browser, hub.api);
+  await page.goto(hub.api);
+  await page.getByLabel('Operator token').waitFor();
+  await page.keyboard.press('Tab');
+  await page.keyboard.insertText(hub.adminToken);
+  await page.keyboard.press('Enter');
+  await page.getByRole('navigation', { name: 'Pages' }).waitFor();
+  await page.goto(`${hub.api}/#/devices`);
+  await page.getByRole('link', { name: 'office-0001' }).waitFor();
+  await page.keyboard.press('/');
+  await page.keyboard.type('office');
+  await page.getByRole('link', { name: 'room-0001' }).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'office-0001' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'office-0001' }).waitFor();
+  await close();
+});

@@ -1,0 +1,183 @@
+/** Questions to the telemetry store over HTTP: long answers, charts, several devices; the store is the real SQLite. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Unavailable } from '../../hub/kit/errors.ts';
+import { createSqliteStore } from '../../hub/telemetry/store.sqlite.ts';
+import type { Query, TelemetryStore } from '../../hub/telemetry/store.ts';
+import { startApi, type TestApi } from '../helpers/api.ts';
+import { frameOf, T0 } from '../helpers/frames.ts';
+import { streams } from '../helpers/streams.ts';
+
+const ROWS = 12_345;
+/** A row of four kilobytes, of a store that has no end of them. */
+const wide = (ts: number) => ({ ts, room: 'x'.repeat(4_000) });
+let dir: string;
+let store: TelemetryStore;
+let hub: TestApi;
+/** What the store was asked. */
+let asked: Query[] = [];
+let failAfter = Number.POSITIVE_INFINITY;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'query-'));
+  store = await createSqliteStore({ file: join(dir, 'telemetry.db'), streams });
+  const spy = {
+    async query(query: Query) {
+      asked.push(query);
+      if (asked.length > failAfter) throw new Unavailable('gone');
+      if (query.stream === 'environment') return Array.from({ length: query.limit }, (_, n) => wide(query.from + n));
+      return store.query(query);
+    },
+  };
+  hub = await startApi({ store: spy, catalog: { streams, commands: new Map() } });
+  await hub.devices.add('a', { tags: { floor: '1' } });
+  await hub.devices.add('b', { tags: { floor: '2' } });
+  await hub.devices.add('c', { tags: { floor: '1' } });
+  const many = Array.from({ length: ROWS }, (_, n) => ({ ts: T0 + n * 1_000, level: n % 100, turns: n }));
+  await store.write([
+    frameOf('a', 'probe', many),
+    frameOf('b', 'probe', [{ ts: T0, level: 7, note: 'x,"y"' }]),
+    frameOf('c', 'probe', [{ ts: T0 + 60_000, level: 9 }]),
+  ]);
+});
+afterAll(async () => {
+  await hub.close();
+  await store.close();
+  await rm(dir, { recursive: true });
+});
+
+const RANGE = `stream=probe&from=${T0}&to=${T0 + ROWS * 1_000}`;
+function get(path: string) {
+  asked = [];
+  return hub.call('GET', path);
+}
+const rowsOf = (text: string) => text.trimEnd().split(/\r?\n/);
+
+describe('a long answer', () => {
+  it.each(['asc', 'desc'])('comes whole and in order (%s), while the store gives a page at a time', async (order) => {
+    const { body, status } = await get(`/v1/devices/a/telemetry?${RANGE}&limit=1000000&order=${order}&fields=turns`);
+    const turns = Array.from({ length: ROWS }, (_, n) => n);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ device: 'a', stream: 'probe', resolution: { source: 'raw' } });
+    expect(body.rows.map((row: { turns: number }) => row.turns)).toEqual(order === 'asc' ? turns : turns.toReversed());
+    expect(asked.length).toBe(13);
+    expect(Math.max(...asked.map(({ limit }) => limit))).toBe(1_000);
+  });
+
+  it('ends at the limit', async () => {
+    const { body } = await get(`/v1/devices/a/telemetry?${RANGE}&limit=2500`);
+    expect(body.rows).toHaveLength(2_500);
+    expect(asked.map(({ limit }) => limit)).toEqual([1_000, 1_000, 500]);
+  });
+
+  it('comes as NDJSON and CSV too, and says in headers what it was made from', async () => {
+    const path = `/v1/devices/a/telemetry?${RANGE}&limit=1000000&every=1s&fn=max&fields=turns&order=asc`;
+    const ndjson = await get(`${path}&format=ndjson`);
+    expect(rowsOf(ndjson.text).map((line) => JSON.parse(line).turns)).toEqual(
+      Array.from({ length: ROWS }, (_, n) => n),
+    );
+    expect([ndjson.headers.get('x-resolution'), ndjson.headers.get('x-every-ms')]).toEqual(['raw', '1000']);
+    const csv = await get(`${path}&format=csv`);
+    expect(csv.type).toContain('text/csv');
+    expect(rowsOf(csv.text)).toHaveLength(ROWS + 1);
+    expect(rowsOf(csv.text)[2]).toBe(`${T0 + 1_000},1`);
+  });
+
+  it('waits for a reader who does not read, instead of piling up', async () => {
+    asked = [];
+    const url = `${hub.api.url}/v1/devices/a/telemetry?stream=environment&from=0&limit=1000000&order=asc`;
+    const authorization = `Bearer ${hub.tokens.viewer}`;
+    const { promise, resolve } = Promise.withResolvers<import('node:http').IncomingMessage>();
+    request(url, { headers: { authorization } }, resolve).end();
+    const response = await promise;
+    response.pause();
+    const settled = async (before: number): Promise<number> => {
+      await new Promise((done) => setTimeout(done, 100));
+      return asked.length === before ? before : settled(asked.length);
+    };
+    // A page is four megabytes: a few fill the buffers of the two sockets, a thousand would be the whole answer.
+    expect(await settled(-1)).toBeLessThan(20);
+    response.destroy();
+  });
+
+  it('is torn off, not ended as if it were whole, when the store fails in the middle', async () => {
+    failAfter = 5;
+    await expect(get(`/v1/devices/a/telemetry?${RANGE}&limit=1000000`)).rejects.toThrow();
+    failAfter = 0;
+    expect((await get(`/v1/devices/a/telemetry?${RANGE}`)).body).toMatchObject({ code: 'store-unavailable' });
+    failAfter = Number.POSITIVE_INFINITY;
+  });
+});
+
+describe('for a chart', () => {
+  it('gives about as many points as asked for, with the lowest and highest of each', async () => {
+    const { body } = await get(`/v1/devices/a/telemetry?${RANGE}&points=500&order=asc&fields=level`);
+    expect(body.resolution).toEqual({ source: 'raw', everyMs: 30_000 });
+    expect(body.rows).toHaveLength(Math.ceil(ROWS / 30));
+    expect(body.rows[0]).toEqual({ ts: T0, level: 14.5, level_min: 0, level_max: 29 });
+  });
+
+  it('gives the readings themselves when there are no more', async () => {
+    const { body } = await get(`/v1/devices/b/telemetry?${RANGE}&points=500&order=asc`);
+    expect(body).toMatchObject({
+      resolution: { source: 'raw' },
+      rows: [{ ts: T0, level: 7, level_min: 7, level_max: 7, note: 'x,"y"' }],
+    });
+    expect(body.resolution.everyMs).toBeUndefined();
+  });
+});
+
+describe('windows without readings', () => {
+  const path = `/v1/devices/c/telemetry?stream=probe&from=${T0 + 30_000}&to=${T0 + 90_001}&every=30s&fields=level&order=asc`;
+  it.each([
+    ['none', [9]],
+    ['null', [null, 9, null]],
+    ['0', [0, 9, 0]],
+    ['previous', [null, 9, 9]],
+  ])('hold with fill=%s what was asked for', async (fill, levels) => {
+    const { body } = await get(`${path}&fill=${fill}`);
+    expect(body.rows.map((row: { level: number }) => row.level)).toEqual(levels);
+  });
+
+  it('are made as they are read: a thousand years of them do not hurt', async () => {
+    const { body } = await get(`/v1/devices/c/telemetry?stream=probe&from=0&to=${T0 * 20}&every=1s&fill=null&limit=5`);
+    expect(body.rows).toHaveLength(5);
+  });
+});
+
+describe('several devices', () => {
+  it('are answered one after the other, each row with its device', async () => {
+    const { body } = await get(`/v1/telemetry?${RANGE}&devices=c,b&fields=level`);
+    expect(body).toEqual({
+      stream: 'probe',
+      resolution: { source: 'raw' },
+      rows: [
+        { device: 'b', ts: T0, level: 7 },
+        { device: 'c', ts: T0 + 60_000, level: 9 },
+      ],
+    });
+  });
+
+  it('are found by a tag, and the limit is that of each', async () => {
+    const { text } = await get(`/v1/telemetry?${RANGE}&tag=floor=1&fields=level&limit=2&format=csv`);
+    expect(rowsOf(text)).toEqual([
+      'device,ts,level',
+      `a,${T0 + (ROWS - 1) * 1_000},${(ROWS - 1) % 100}`,
+      `a,${T0 + (ROWS - 2) * 1_000},${(ROWS - 2) % 100}`,
+      `c,${T0 + 60_000},9`,
+    ]);
+  });
+
+  it('are all devices without a name and a tag, and none where no device has the tag', async () => {
+    const all = await get(`/v1/telemetry?${RANGE}&every=1d&fn=count&fields=level`);
+    expect(all.body.rows.map((row: { device: string }) => row.device)).toEqual(['a', 'b', 'c']);
+    expect((await get(`/v1/telemetry?${RANGE}&tag=floor=9`)).body).toMatchObject({ stream: 'probe', rows: [] });
+  });
+
+  it('must all be there', async () => {
+    expect(await get(`/v1/telemetry?${RANGE}&devices=a,z`)).toMatchObject({ status: 404, body: { code: 'not-found' } });
+  });
+});

@@ -1,0 +1,153 @@
+/** The points of charts, the windows they show, and the axes they stand on. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  liveView,
+  moved,
+  spanOf,
+  windowAt,
+  zoomed,
+  zoomedIn,
+  zoomedOut,
+} from '../../../dashboard/src/charts/ranges.ts';
+import { scaleOf } from '../../../dashboard/src/charts/scale.ts';
+import { Series } from '../../../dashboard/src/charts/series.ts';
+
+const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+
+describe('a series', () => {
+  it('takes rows with their band, and leaves out rows without the field', () => {
+    const series = new Series(1_000, number);
+    series.load([{ ts: 0, t: 5, t_min: 4, t_max: 6 }, { ts: 1_000 }, { ts: 2_000, t: 7 }], 't');
+    expect(series.columns()).toEqual([
+      [0, 2],
+      [5, 7],
+      [4, 7],
+      [6, 7],
+    ]);
+  });
+
+  it('joins live readings of one bucket to their mean, least and most', () => {
+    const series = new Series(1_000, number);
+    for (const [ts, value] of [
+      [0, 1],
+      [400, 3],
+      [900, 2],
+      [1_000, 9],
+    ] as const)
+      series.add(ts, value);
+    expect(series.columns()).toEqual([
+      [0, 1],
+      [2, 9],
+      [1, 9],
+      [3, 9],
+    ]);
+    expect(series.last).toEqual({ ts: 1_000, value: 9 });
+  });
+
+  it('keeps the live edge when an older history arrives after it', () => {
+    const series = new Series(100, number);
+    series.add(5_000, 50);
+    series.load(
+      [
+        { ts: 1_000, t: 10 },
+        { ts: 2_000, t: 20 },
+      ],
+      't',
+    );
+    expect(series.line).toEqual([
+      { ts: 1_000, value: 10 },
+      { ts: 2_000, value: 20 },
+      { ts: 5_000, value: 50 },
+    ]);
+  });
+
+  it('shows missing readings as a hole, and regular ones as a line', () => {
+    const series = new Series(1_000, number);
+    for (const ts of [0, 1_000, 2_000, 60_000, 61_000]) series.add(ts, 1);
+    const [times, means] = series.columns();
+    expect(means).toEqual([1, 1, 1, null, 1, 1]);
+    expect(times[3]).toBe(31);
+  });
+
+  it('never grows beyond what the window holds, whatever comes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 400 }), (steps) => {
+        const series = new Series(10, number);
+        let ts = 0;
+        for (const step of steps) {
+          ts += step;
+          series.add(ts, step);
+          series.trim(ts - 1_000);
+        }
+        const times = series.line.map((point) => point.ts);
+        expect(series.length).toBeLessThanOrEqual(1_000 / 10 + 2);
+        expect(times).toEqual(times.toSorted((a, b) => a - b));
+      }),
+    );
+  });
+});
+
+describe('a window of time', () => {
+  const now = 1_000_000;
+
+  it('moves with the present while it is live', () => {
+    const view = liveView(60_000, now);
+    expect(windowAt(view, now + 5_000)).toEqual([now - 55_000, now + 5_000]);
+  });
+
+  it('that is zoomed never ends in the future and never becomes too small to see', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: now + 500 }), fc.integer({ min: 0, max: now }), (from, length) => {
+        const view = zoomed(from, from + length, now);
+        expect(view.to).toBeLessThanOrEqual(now);
+        expect(spanOf(view)).toBeGreaterThanOrEqual(2_000);
+      }),
+    );
+  });
+
+  it('becomes live again when it is moved or grown to the present', () => {
+    const view = zoomed(now - 20_000, now - 15_000, now);
+    expect(moved(view, -1, now)).toMatchObject({ live: false, from: now - 22_500 });
+    expect(moved(zoomed(now - 6_000, now - 1_000, now), 1, now).live).toBe(true);
+    expect(zoomedOut(view, now)).toMatchObject({ live: false, from: now - 22_500, to: now - 12_500 });
+    expect(zoomedOut(liveView(5_000, now), now)).toEqual(liveView(10_000, now));
+  });
+});
+
+it('zooms into the newer half of what is live, and into the middle of what is not', () => {
+  expect(zoomedIn(liveView(60_000, 0), 0)).toEqual(liveView(30_000, 0));
+  expect(zoomedIn({ live: false, from: 0, to: 40_000 }, 90_000)).toEqual({ live: false, from: 10_000, to: 30_000 });
+});
+
+describe('an axis', () => {
+  const field = (type: 'number' | 'string' | 'boolean') => ({ name: 'f', title: 'F', type });
+
+  it('leaves room around values, but not beyond what the schema allows', () => {
+    const { range } = scaleOf(field('number'), { minimum: 0, maximum: 100 })!;
+    expect(range(1, 51)).toEqual([0, 57]);
+    expect(range(40, 60)).toEqual([37.6, 62.4]);
+  });
+
+  it('has labels that tell neighbours apart', () => {
+    const { tick } = scaleOf(field('number'), undefined)!;
+    expect([1_004.5, 1_005, 1_005.5].map((value) => tick(value, 0.5))).toEqual(['1,004.5', '1,005.0', '1,005.5']);
+    expect(tick(200, 100)).toBe('200');
+  });
+
+  it('gives a flat line a height', () => {
+    const [least, most] = scaleOf(field('number'), undefined)!.range(20, 20);
+    expect(most).toBeGreaterThan(least);
+  });
+
+  it('shows words of an enumeration as steps, and unknown words not at all', () => {
+    const scale = scaleOf(field('string'), { enum: ['stopped', 'running'] })!;
+    expect(['stopped', 'running', 'melting'].map(scale.toNumber)).toEqual([0, 1, undefined]);
+    expect(scale).toMatchObject({ stepped: true, places: [0, 1] });
+    expect(scale.label(1)).toBe('running');
+  });
+
+  it('there is none for a free text', () => {
+    expect(scaleOf(field('string'), { maxLength: 10 })).toBeUndefined();
+  });
+});
