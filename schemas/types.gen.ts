@@ -538,10 +538,15 @@ clearForMs?: number
  * Devices that are listed and bear all tags; every device without it.
  */
 selector?: {
+/**
+ * Only devices with all of these tags.
+ */
 tags?: {
 [k: string]: string
 }
 /**
+ * Only these devices.
+ * 
  * @minItems 1
  * @maxItems 10000
  */
