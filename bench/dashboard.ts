@@ -37,7 +37,7 @@ const HELP = `npm run bench:dashboard -- [options]
 
 const PREFIX = 'd-';
 const ADDED_AT_ONCE = 500;
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 600_000;
 const WARM_MS = 5_000;
 /** What the hub did in a part. */
 interface HubCost {
@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   const fleet = simulate(hub, PREFIX, '--devices', String(count), '--rate', rate, '--stream', 'environment');
   const browser = await openBrowser();
   try {
-    await until(async () => (await statusOf(hub)).devices.online === count);
+    await until(async () => isHere((await statusOf(hub)).devices, count));
     await sleep(WARM_MS);
     report(await parts(hub, browser));
   } finally {
@@ -177,8 +177,13 @@ function report(result: Awaited<ReturnType<typeof parts>>): void {
 
 function statusOf(
   hub: TestHub,
-): Promise<{ devices: { online: number; known: number }; readings: { accepted: number } }> {
+): Promise<{ devices: { online: number; silent: number; known: number }; readings: { accepted: number } }> {
   return hub.call('GET', '/v1/status');
+}
+
+/** On a busy machine some are silent for a while. */
+function isHere({ online, silent }: { online: number; silent: number }, count: number): boolean {
+  return online + silent === count;
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

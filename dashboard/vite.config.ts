@@ -15,6 +15,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // Compressing takes its time; an install need not tell.
+    rolldownOptions: { checks: { bundlerTimings: false } },
   },
   plugins: [compressed()],
   server: {

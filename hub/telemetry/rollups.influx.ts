@@ -62,6 +62,7 @@ export function createInfluxRollups(client: Client, ask: Ask, options: InfluxRol
   const lateOf = (rollup: Rollup, stream: string) =>
     places.find((place) => place.rollup === rollup && place.stream.name === stream)?.late;
   let isReady = false;
+  let isTold = false;
 
   async function ensure(): Promise<void> {
     const fresh = await ensurePolicies(client, rollups, policyOf, database);
@@ -80,8 +81,11 @@ export function createInfluxRollups(client: Client, ask: Ask, options: InfluxRol
     isReady = true;
   }
 
+  /** Once in a run: what comes too late seldom comes alone. */
   function remember(hasRoom: boolean, { name }: Rollup, stream: string): void {
-    if (!hasRoom) log.warn({ rollup: name, stream }, 'too much came late: a part of the roll-up misses readings');
+    if (hasRoom || isTold) return;
+    isTold = true;
+    log.warn({ rollup: name, stream }, 'too much came late: a part of the roll-up misses readings');
   }
 
   return {
@@ -92,7 +96,7 @@ export function createInfluxRollups(client: Client, ask: Ask, options: InfluxRol
     ensure,
     policyOf,
     touched(frames, now) {
-      for (const rollup of rollups) {
+      for (const rollup of isReady ? rollups : []) {
         const before = now - PUNCTUAL * rollup.everyMs;
         for (const { stream, readings } of frames) {
           const late = lateOf(rollup, stream);

@@ -45,6 +45,8 @@ export interface SqliteRollups extends Rollups {
   letGo(before: number): Promise<number>;
 }
 
+const PRUNE_EVERY_MS = 3_600_000;
+
 /** Makes what tables are missing; a new one is filled from the readings by the next `roll`. Throws `Unavailable`. */
 export async function createSqliteRollups(database: Database, options: SqliteRollupOptions): Promise<SqliteRollups> {
   const { rollups, rawKeepMs, streams, tables } = options;
@@ -54,11 +56,21 @@ export async function createSqliteRollups(database: Database, options: SqliteRol
   await database.write(DIRTY.map(statement));
   for (const table of all) await defineTable(database, table, tables.get(table.stream.name)!);
 
+  let prunedAt = Number.NEGATIVE_INFINITY;
+
   async function roll(now: number): Promise<number> {
     await database.write([statement(FORGET_DIRTY)]);
     let done = 0;
+    for (const table of all) done += await rollTable(database, table, tables.get(table.stream.name)!, now);
+    return done + (await prune(now));
+  }
+
+  /** It visits every device, so once an hour is enough; a clock that was put back does not stop it. */
+  async function prune(now: number): Promise<number> {
+    if (Math.abs(now - prunedAt) < PRUNE_EVERY_MS) return 0;
+    prunedAt = now;
+    let done = 0;
     for (const table of all) {
-      done += await rollTable(database, table, tables.get(table.stream.name)!, now);
       const { keepMs } = table.rollup;
       if (keepMs > 0) done += await pruneTable(database, table, now - keepMs);
     }

@@ -67,3 +67,18 @@ it('answers no queries of the hub, which says so instead of taking its answer fo
     expect(await outcome(ask())).toMatchObject({ stalled: true, message: expect.stringContaining('no queries') });
   }
 });
+
+it('makes no roll-ups, which the hub says once, and takes readings all the same', async () => {
+  const warnings: string[] = [];
+  const summing = createInfluxStore({
+    ...{ url: victoria.url, database: 'telemetry', retentionPolicy: 'hub', retentionDays: 0, timeoutMs: 5_000 },
+    ...{ streams, log: { ...quiet, warn: (_: object, message: string) => void warnings.push(message) } },
+    rollups: [{ name: '1m', everyMs: 60_000, keepMs: 0 }],
+  });
+  for (const turns of [1, 2])
+    expect(await summing.write([frameOf('e', 'probe', [{ ts: START + turns, turns }])])).toEqual([]);
+  expect(await summing.rollups!.roll(Date.now())).toBe(0);
+  expect(summing.rollups!.list).toEqual([]);
+  expect(warnings).toEqual(['InfluxDB makes no roll-ups: answers come from readings']);
+  await summing.close();
+});

@@ -12,14 +12,26 @@ export interface DeviceFilter {
 /** Whether a device is among those that were asked for. */
 export function fits(device: Device, { text, presence, tag }: DeviceFilter): boolean {
   if (presence === 'disabled' ? device.enabled : presence !== '' && device.presence.state !== presence) return false;
-  const tags = Object.entries(device.tags).map(([name, value]) => `${name}=${value}`);
-  if (tag !== '' && !tags.includes(tag)) return false;
+  if (tag !== '' && !tagTexts(device).includes(tag)) return false;
   if (text === '') return true;
-  const all = [device.id, device.description, ...tags].join(' ').toLowerCase();
+  const words = wordsOf(device);
   return text
     .toLowerCase()
     .split(/\s+/)
-    .every((word) => all.includes(word));
+    .every((word) => words.includes(word));
+}
+
+const tagTexts = ({ tags }: Device) => Object.entries(tags).map(([name, value]) => `${name}=${value}`);
+
+/** By the tags, which stay the same object while only the presence changes: ten thousand are searched at each key press. */
+const known = new WeakMap<Device['tags'], string>();
+
+function wordsOf(device: Device): string {
+  const found = known.get(device.tags);
+  if (found !== undefined) return found;
+  const words = [device.id, device.description, ...tagTexts(device)].join(' ').toLowerCase();
+  known.set(device.tags, words);
+  return words;
 }
 
 /** All tags that some device has, as `name=value`, the commonest first; at most `most`. */
