@@ -84,7 +84,7 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
     echoes: createEchoes(),
     integrate,
   };
-  const own = mqtt.embedded ? await openOwnBroker(start, records, topics, hubId) : undefined;
+  const own = mqtt.embedded ? await openOwnBroker(start, records, hubId) : undefined;
   const ownLane = own && openLane(shared, ownBroker(own));
   const lanes = [...mqtt.brokers.map((broker) => openLane(shared, broker)), ...(ownLane ? [ownLane] : [])];
   followDevices(records, lanes);

@@ -6,7 +6,6 @@ import type { BrokerLink } from './bridge/broker.ts';
 import { type Guest, topicsOf } from './bridge/broker-access.ts';
 import { addressOf } from './bridge/brokers.ts';
 import type { OwnBrokerStatus } from './bridge/status.ts';
-import type { Topics } from './bridge/topics.ts';
 import type { Config } from './config.ts';
 import { keyIdOf } from './devices/token.ts';
 import { keepCertificate } from './gateway/certificates.tls.ts';
@@ -30,12 +29,7 @@ const SPARKPLUG_OWN = ['NBIRTH', 'NDEATH', 'NDATA', 'DBIRTH', 'DDEATH', 'DDATA']
 const NAME_CHARS = 64;
 const TOPIC_CHARS = 256;
 
-export async function openOwnBroker(
-  start: HubStart,
-  { operators, audit }: Records,
-  topics: Topics,
-  hubId: string,
-): Promise<OwnBroker> {
+export async function openOwnBroker(start: HubStart, { operators, audit }: Records, hubId: string): Promise<OwnBroker> {
   const { config, log, stack } = start;
   let hubLink: BrokerLink | undefined;
   const recordRefused = createDamper(audit.record);
@@ -46,13 +40,6 @@ export async function openOwnBroker(
       isOwnTopic: ownTopicsOf(config.mqtt, hubId),
       isHubConnected: () => hubLink?.isConnected === true,
       onRefused: (refusal) => void recordRefused(refusalEvent(refusal)),
-      onTaken({ name, address, topic }) {
-        const asked = topics.commandOf(topic);
-        if (asked === undefined) return;
-        const { device, command } = asked;
-        const event = { actor: `operator:${name}`, action: 'mqtt.command', target: device, result: 'ok' };
-        void audit.record({ ...event, from: address, detail: command });
-      },
       log,
     },
     {

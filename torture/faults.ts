@@ -56,8 +56,14 @@ const between = ({ random }: World, fromMs: number, toMs: number) => sleep(fromM
 async function killHub(world: World): Promise<void> {
   world.outages.begin(Date.now());
   await world.hub.kill();
-  await world.hub.start();
-  world.outages.end(Date.now());
+  await startHub(world);
+}
+
+async function startHub({ hub, outages, longest }: World): Promise<void> {
+  const since = Date.now();
+  await hub.start();
+  outages.end(Date.now());
+  longest.startMs = Math.max(longest.startMs, Date.now() - since);
 }
 
 /** The second time while it is still busy with what the first left. */
@@ -67,15 +73,16 @@ async function killHubTwice(world: World): Promise<void> {
   await killHub(world);
 }
 
-async function stopHub({ hub, outages, broken }: World): Promise<void> {
+async function stopHub(world: World): Promise<void> {
+  const { hub, outages, broken, longest } = world;
   const since = Date.now();
   outages.begin(since);
   const code = await hub.stop();
   const tookMs = Date.now() - since;
   if (code !== 0) broken.push(`the hub ended with ${code} after SIGTERM`);
   if (tookMs > DRAIN_AT_MOST_MS) broken.push(`the hub took ${tookMs} ms to end after SIGTERM`);
-  await hub.start();
-  outages.end(Date.now());
+  longest.drainMs = Math.max(longest.drainMs, tookMs);
+  await startHub(world);
 }
 
 async function pauseHub(world: World): Promise<void> {
@@ -90,20 +97,23 @@ async function pauseHub(world: World): Promise<void> {
 }
 
 async function fillDisk(world: World): Promise<void> {
+  world.fullDisks.begin(Date.now());
   world.disk!.fill();
   await between(world, 1_000, 5_000);
   world.disk!.free();
+  world.fullDisks.end(Date.now());
 }
 
 /** A start on a full disk is refused with a word, so the room comes back between. */
-async function fillDiskAndKill({ hub, disk, outages, ...world }: World): Promise<void> {
-  disk!.fill();
-  await sleep(500 + world.random() * 1_500);
-  outages.begin(Date.now());
-  await hub.kill();
-  disk!.free();
-  await hub.start();
-  outages.end(Date.now());
+async function fillDiskAndKill(world: World): Promise<void> {
+  world.fullDisks.begin(Date.now());
+  world.disk!.fill();
+  await between(world, 500, 2_000);
+  world.outages.begin(Date.now());
+  await world.hub.kill();
+  world.disk!.free();
+  await startHub(world);
+  world.fullDisks.end(Date.now());
 }
 
 // --- InfluxDB and the broker ----------------------------------------------------------------------------------------
@@ -134,8 +144,7 @@ async function pauseInflux(world: World): Promise<void> {
 async function killBoth(world: World): Promise<void> {
   world.outages.begin(Date.now());
   await Promise.all([world.hub.kill(), world.influxd.kill()]);
-  await world.hub.start();
-  world.outages.end(Date.now());
+  await startHub(world);
   await between(world, 0, 3_000);
   await world.influxd.start();
 }

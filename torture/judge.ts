@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { balanceOf, careOf, storedOf } from '../test/helpers/stored.ts';
 import type { TortureDevice } from './device.ts';
+import type { AckFigures } from './latencies.ts';
 import type { OrderFigures } from './orders.ts';
 import type { Moment } from './run.ts';
 import type { World } from './world.ts';
@@ -32,10 +33,11 @@ export interface Figures {
   bridgeLost: number;
   bridgeRepeated: number;
   orders: OrderFigures;
-  ackP50Ms: number;
-  ackP99Ms: number;
-  ackMaxMs: number;
+  acks: AckFigures;
   rssMaxMib: number;
+  /** From the start of the hub's process until it was ready, and from SIGTERM until it was gone. */
+  startMaxMs: number;
+  drainMaxMs: number;
   /** Readings that were written to InfluxDB again after it was restarted, since the hub's last start. */
   replayed: number;
   /** Tokens that stand in the hub's log. */
@@ -60,7 +62,6 @@ export async function judge(world: World, moment: Moment, tortureMs: number): Pr
   const balance = await untilBalanced(world);
   const sum = (count: (device: TortureDevice) => number) => devices.reduce((total, each) => total + count(each), 0);
   const acked = sum(({ acked, ackedPoison }) => acked.size + ackedPoison.size);
-  const { histogram, maxMs } = world.acks;
   return {
     tortureSeconds: tortureMs / 1000,
     settleSeconds,
@@ -75,10 +76,10 @@ export async function judge(world: World, moment: Moment, tortureMs: number): Pr
     ...(await poisonOf(world)),
     ...bridgeOf(world),
     orders: await world.orders.judge(),
-    ackP50Ms: histogram.quantile(0.5),
-    ackP99Ms: histogram.quantile(0.99),
-    ackMaxMs: maxMs,
+    acks: world.acks.figures(),
     rssMaxMib: moment.rssMaxMib,
+    startMaxMs: world.longest.startMs,
+    drainMaxMs: world.longest.drainMs,
     replayed: (await careOf(world.hub)).replayed,
     leakedTokens: leaksOf(world),
     faults: Object.fromEntries([...moment.faults].toSorted(([a], [b]) => a.localeCompare(b))),

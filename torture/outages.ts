@@ -1,10 +1,10 @@
-/** When the hub was not there, so that a promise about time is judged only where the hub could have kept it. Pure. */
+/** When the hub, or room on its disk, was not there: a time is judged only where the hub could have kept it. Pure. */
 
 export interface Outages {
-  /** The hub is gone, or stands still, from now on. Unix ms. */
+  /** It is gone, or stands still, from now on. Unix ms. */
   begin(now: number): void;
   end(now: number): void;
-  /** Whether the hub was there all the time between two moments. */
+  /** Whether it was there all the time between two moments. */
   wasUp(from: number, to: number): boolean;
 }
 

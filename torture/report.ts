@@ -51,10 +51,15 @@ function readingRows(figures: Figures): string[][] {
 }
 
 function otherRows(figures: Figures): string[][] {
+  const { calm, all } = figures.acks;
   return [
-    ['ack p50, outages included', ms(figures.ackP50Ms)],
-    ['ack p99, outages included', ms(figures.ackP99Ms)],
-    ['longest ack', ms(figures.ackMaxMs)],
+    ['ack p50 while hub and disk were there', ms(calm.p50)],
+    ['ack p99 while hub and disk were there', ms(calm.p99)],
+    ['ack p50, outages and `stored` included', ms(all.p50)],
+    ['ack p99, outages and `stored` included', ms(all.p99)],
+    ['longest ack', ms(all.max)],
+    ['longest start of the hub', ms(figures.startMaxMs)],
+    ['longest drain after SIGTERM', ms(figures.drainMaxMs)],
     ['most memory of the hub', `${count(Math.round(figures.rssMaxMib))} MiB`],
   ];
 }

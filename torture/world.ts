@@ -1,6 +1,5 @@
 /** What is tortured: hub, InfluxDB behind a proxy, Mosquitto behind another, a small disk, and the devices. */
 
-import { Histogram } from '../bench/statistics.ts';
 import type { Connect } from '../device-sim/connection.ts';
 import { createConnect } from '../device-sim/socket.ws.ts';
 import { createStack, type Stack } from '../hub/kit/stack.ts';
@@ -11,6 +10,7 @@ import { type MqttTap, startMqttTap } from '../test/helpers/mqtt-tap.ts';
 import { startWeatherProxy, type WeatherProxy } from '../test/helpers/weather-proxy.ts';
 import { TortureDevice } from './device.ts';
 import { mountDisk, type SmallDisk } from './disk.ts';
+import { createLatencies, type Latencies } from './latencies.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { createOutages, type Outages } from './outages.ts';
 
@@ -24,8 +24,12 @@ export interface World {
   disk: SmallDisk | undefined;
   devices: TortureDevice[];
   orders: Orders;
+  /** Of the hub. */
   outages: Outages;
-  acks: { histogram: Histogram; maxMs: number };
+  fullDisks: Outages;
+  acks: Latencies;
+  /** From the start of the hub's process until it was ready, and from SIGTERM until it was gone. */
+  longest: { startMs: number; drainMs: number };
   /** 0 … 1, by the seed. */
   random(): number;
   /** What a fault found to be wrong, in words. */
@@ -65,13 +69,14 @@ async function startServers(random: () => number, stack: Stack): Promise<World> 
   stack.push('disk', () => disk?.unmount());
   const hub = await startTestHub(optionsOf(weather.url, tap.url, disk));
   stack.push('hub', () => hub.dispose());
-  const outages = createOutages();
+  const [outages, fullDisks] = [createOutages(), createOutages()];
   const devices: TortureDevice[] = [];
   stack.push('devices', () => Promise.all(devices.map((device) => device.stop())));
   return {
-    ...{ hub, influxd, weather, mosquitto, tap, disk, devices, outages, random },
+    ...{ hub, influxd, weather, mosquitto, tap, disk, devices, outages, fullDisks, random },
     orders: createOrders(hub, outages, random),
-    acks: { histogram: new Histogram(), maxMs: 0 },
+    acks: createLatencies([outages, fullDisks]),
+    longest: { startMs: 0, drainMs: 0 },
     broken: [],
     close: () => stack.unwind(),
   };
@@ -102,15 +107,12 @@ async function addDevices(world: World, count: number): Promise<void> {
   const firstTs = Date.now() - DAY_MS;
   const { hub, acks, orders } = world;
   const connect: Connect = createConnect({ url: hub.gateway, ca: hub.ca });
-  const onAckMs = (ms: number) => {
-    acks.histogram.add(ms);
-    acks.maxMs = Math.max(acks.maxMs, ms);
-  };
   for (let index = 0; index < count; index += MADE_AT_ONCE) {
     const batch = Array.from({ length: Math.min(MADE_AT_ONCE, count - index) }, async (_, offset) => {
       const id = `t${index + offset}`;
       const ack = (index + offset) % STORED_EVERY === 0 ? 'stored' : 'journaled';
       const token = await hub.addDevice(id);
+      const onAckMs = (ms: number) => acks.add(ms, ack, Date.now());
       const habits = { id, index: index + offset, firstTs, token, connect, handler: orders.handler, onAckMs };
       return new TortureDevice({ ...habits, ack });
     });

@@ -1,9 +1,9 @@
 /** The messages that go over MQTT, for the AsyncAPI document; their payloads are made of the schemas that the hub checks by. */
 import type { Catalog, CommandType, Stream } from '../../schemas/index.ts';
-import { CLIENT_PROPERTY } from '../bridge/inbound-commands.ts';
 import { HUBS_PROPERTY } from '../bridge/origin.ts';
 import { ORIGIN_PROPERTY } from '../bridge/outbound.ts';
 import { compilePayload, schemaOfPayload } from '../bridge/payload.ts';
+import { CLIENT_PROPERTY } from '../bridge/sender.ts';
 import { COMMAND_STATES, hasEnded } from '../commands/command.ts';
 import { PRESENCE_STATES } from '../devices/presence.ts';
 import { EXAMPLE_DEVICE, EXAMPLE_ID, EXAMPLE_TS, type Message, type Messages, refTo } from './asyncapi-parts.ts';

@@ -7,6 +7,7 @@ import type { Connection, ConnectionEvents, DialOptions, Ending } from './connec
 import { INBOX_MESSAGES, Link } from './link.ts';
 import { type EndingError, endingOf, isRefusedMessage, REASONS } from './mqtt-reasons.ts';
 import type { LinkLog } from './outage-notice.ts';
+import { takeSender } from './sender.ts';
 
 const KEEPALIVE_SECONDS = 30;
 /** How long the broker keeps subscriptions and messages while the hub is away. */
@@ -147,7 +148,8 @@ class MqttConnection implements Connection {
     };
     const subscriptions = [subscriptionIdentifier].flat();
     const isAcknowledged = qos > 0 && messageId !== undefined;
-    this.#events.onMessage({ message, subscriptions, ...(isAcknowledged && { messageId }) }, () => {
+    const told = this.#options.dial ? takeSender(message) : message;
+    this.#events.onMessage({ message: told, subscriptions, ...(isAcknowledged && { messageId }) }, () => {
       callback(isAcknowledged ? LATER : undefined);
     });
   }

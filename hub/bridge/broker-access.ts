@@ -1,5 +1,6 @@
 /** Who may sign in, publish and subscribe what on the embedded broker. */
 import { createThrottle } from '../kit/throttle.ts';
+import { faultOfText } from './topic-name.ts';
 
 /** An operator who signed in. */
 export interface Guest {
@@ -46,6 +47,8 @@ const WILDCARD = /[+#]/;
 const MAX_SUBSCRIPTIONS = 100;
 /** Longer topics would be of no device, stream or rule. */
 const MAX_TOPIC_BYTES = 1_024;
+/** What the parser makes of bytes that are none. */
+const NO_CHARACTER = '\ufffd';
 
 export function createAccess(deps: AccessDeps, options: AccessOptions): Access {
   const throttle = createThrottle(options.failedAttemptsPerMinute);
@@ -71,17 +74,11 @@ export function createAccess(deps: AccessDeps, options: AccessOptions): Access {
 }
 
 function misshapen(topic: string): string | undefined {
-  if (holdsControl(topic)) return 'the topic holds control characters';
+  const fault = faultOfText(topic);
+  if (fault) return `the topic ${fault}`;
+  if (topic.includes(NO_CHARACTER)) return 'the topic is not UTF-8';
   if (Buffer.byteLength(topic) > MAX_TOPIC_BYTES) return `the topic is longer than ${MAX_TOPIC_BYTES} bytes`;
   return topic.startsWith('$') ? 'topics that begin with $ are of the broker itself' : undefined;
-}
-
-function holdsControl(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code < 32 || code === 127) return true;
-  }
-  return false;
 }
 
 /** Recognises the topics that templates such as `{prefix}/{device}/status` can give; a name in braces is one level. */

@@ -9,6 +9,7 @@ import { createHandover, type Handed, type Handover } from './broker-handover.ts
 import { BrokerMemory, type KeptMessage } from './broker-memory.ts';
 import { type Listener, type ListenerAddress, startListener } from './listener.tcp.ts';
 import { createPacer } from './pacer.ts';
+import { withSender } from './sender.ts';
 import type { OwnBrokerStatus } from './status.ts';
 
 /** A sign-in or a publish that was refused. */
@@ -26,8 +27,6 @@ export interface EmbeddedBrokerDeps extends AccessDeps {
   /** Whether the hub takes messages at this moment; while it does not, those with QoS 1 or 2 are refused. */
   isHubConnected(): boolean;
   onRefused(refusal: BrokerRefusal): void;
-  /** Told of each publish of a guest that was not refused, before anybody has it. */
-  onTaken(message: { name: string; address: string; topic: string }): void;
   log: { debug(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
@@ -183,10 +182,7 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
       if (!guest) return done(new Error('nobody is signed in'));
       const { name } = guest;
       const reason = refusalOf(guest, packet);
-      if (reason === undefined) {
-        deps.onTaken({ name, address, topic: packet.topic });
-        return handOver(client, packet, done);
-      }
+      if (reason === undefined) return handOver(client, packet, done);
       counts.refusedPublishes += 1;
       deps.onRefused({ name, isSignedIn: true, address, topic: packet.topic, reason });
       done(new Error(reason));
@@ -205,8 +201,10 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
         return null;
       }
       // Nothing that the hub said comes back to it, neither now nor from what is retained.
-      const isOurs = (packet as Sent).clientId?.startsWith(HUB_CLIENT) || deps.isOwnTopic(packet.topic);
-      return isOurs ? null : handover.take(client, packet);
+      const { clientId, topic } = packet as Sent;
+      if (clientId?.startsWith(HUB_CLIENT) || deps.isOwnTopic(topic)) return null;
+      const sender = clientId?.slice(0, clientId.indexOf(':'));
+      return handover.take(client, sender ? { ...packet, topic: withSender(topic, sender) } : packet);
     },
   };
 
@@ -224,7 +222,7 @@ function gatesOf({ deps, access, memory, handover, callerOf, guests, counts }: D
   }
 }
 
-/** What the types leave out: the id of the client that published it. */
+/** What the types leave out: the id of the client that published it. A message that was retained has none. */
 type Sent = PublishPacket & { clientId?: string };
 
 type Publish = (packet: Handed, client: Client, done: (error?: Error | null) => void) => void;

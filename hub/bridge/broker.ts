@@ -112,7 +112,7 @@ export interface LinkOptions {
   will?(): Message;
   /** The broker keeps nothing for it while it is away. */
   isClean?: boolean;
-  /** A way to the broker instead of `url`. */
+  /** A way to the hub's own broker instead of `url`; that one tells who published. */
   dial?(): Duplex;
   /** The filters that this client id was subscribed to, also by a hub before this one: those not wanted any more are ended. */
   remembered?: { filters(): readonly string[]; keep(filters: readonly string[]): Promise<void> };

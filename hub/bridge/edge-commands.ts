@@ -2,8 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Catalog } from '../../schemas/index.ts';
 import type { Command } from '../commands/command.ts';
+import type { CommandRequest } from '../commands/command-request.ts';
 import type { Commands } from '../commands/commands.ts';
 import { RefusedError } from '../kit/errors.ts';
+import type { Incoming } from './broker.ts';
+import { actorOf } from './sender.ts';
 import {
   type CommandMetric,
   type Metric,
@@ -18,30 +21,32 @@ export interface Order {
   params: Record<string, unknown>;
 }
 
+type OrderMessage = Pick<Incoming, 'topic' | 'payload' | 'properties'>;
+
 export interface EdgeCommands {
   /**
    * Durable when it resolves; the words of what was refused. Throws when the hub cannot keep it now. The same message
    * again is the same command.
    */
-  take(device: string, payload: ReceivedPayload, message: { topic: string; payload: Buffer }): Promise<string[]>;
+  take(device: string, payload: ReceivedPayload, message: OrderMessage): Promise<string[]>;
 }
 
 /** A message asks for no more commands than these. Policy: the rest is refused. */
 const MAX_ORDERS = 16;
 
-/** `actor` stands in the audit log. */
+/** `broker` stands in the actor of the commands. */
 export function createEdgeCommands(
   commands: Pick<Commands, 'send'>,
   types: Catalog['commands'],
-  actor: string,
+  broker: string,
 ): EdgeCommands {
   const known = new Map([...types.values()].flatMap(metricsOfCommand).map((metric) => [metric.name, metric]));
 
-  async function ask(device: string, { name, params }: Order, id: string | undefined): Promise<string | undefined> {
+  async function ask(request: CommandRequest): Promise<string | undefined> {
     try {
-      await commands.send({ device, name, params, actor, ...(id !== undefined && { id }) });
+      await commands.send(request);
     } catch (error) {
-      if (error instanceof RefusedError) return `${name}: ${error.detail}`;
+      if (error instanceof RefusedError) return `${request.name}: ${error.detail}`;
       throw error;
     }
     return undefined;
@@ -51,7 +56,10 @@ export function createEdgeCommands(
     async take(device, payload, message) {
       const { orders, mistakes } = ordersOf(payload.metrics, known);
       const answers = await Promise.all(
-        orders.slice(0, MAX_ORDERS).map((order) => ask(device, order, idOf(order, payload, message))),
+        orders.slice(0, MAX_ORDERS).map((order) => {
+          const id = idOf(order, payload, message);
+          return ask({ device, ...order, actor: actorOf(broker, message), ...(id !== undefined && { id }) });
+        }),
       );
       if (orders.length > MAX_ORDERS) mistakes.push(`only the first ${MAX_ORDERS} commands of a message are taken`);
       return [...mistakes, ...answers.filter((answer) => answer !== undefined)];
@@ -60,11 +68,7 @@ export function createEdgeCommands(
 }
 
 /** Of a message with its time: delivered twice, it is one command. */
-function idOf(
-  { name }: Order,
-  { timestamp }: ReceivedPayload,
-  { topic, payload }: { topic: string; payload: Buffer },
-): string | undefined {
+function idOf({ name }: Order, { timestamp }: ReceivedPayload, { topic, payload }: OrderMessage): string | undefined {
   if (timestamp === undefined) return undefined;
   const hash = createHash('sha256').update(`${topic}\n${name}\n`).update(payload).digest('hex');
   return `sp-${hash.slice(0, 40)}`;

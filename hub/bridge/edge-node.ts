@@ -124,7 +124,7 @@ class Node implements EdgeNode {
 
   #listen(): void {
     const { devices, presence, commands, catalog } = this.#deps;
-    const taken = createEdgeCommands(commands, catalog.commands, `mqtt:${this.name}`);
+    const taken = createEdgeCommands(commands, catalog.commands, this.name);
     const filter = sparkplugTopic(this.#options, 'DCMD', '+');
     this.link.subscribe(filter, async (message) => {
       const device = message.topic.slice(filter.length - 1);

@@ -7,6 +7,7 @@ import { DEVICE_ID } from '../devices/device-details.ts';
 import { RefusedError } from '../kit/errors.ts';
 import type { Incoming } from './broker.ts';
 import type { CommandResults, ReplyTo } from './command-results.ts';
+import { actorOf } from './sender.ts';
 import { faultOfTopic } from './topic-name.ts';
 
 export interface InboundCommandsDeps {
@@ -45,9 +46,6 @@ export interface InboundCommands {
   readonly lastRefusal: string | undefined;
 }
 
-/** MQTT 5 user property in which a client may say who it is. */
-export const CLIENT_PROPERTY = 'client';
-const CLIENT = /^[\x21-\x7e]{1,64}$/;
 const COMMAND_NAME = /^[a-z][A-Za-z0-9_-]{0,63}$/;
 /** Params have 4 KiB at most; what is much longer is not even read. */
 const MAX_PAYLOAD_BYTES = 65_536;
@@ -198,11 +196,6 @@ function paramsOf(payload: Buffer): Record<string, unknown> {
 function ttlOf({ properties: { messageExpiryInterval: seconds } }: Incoming): { ttlMs?: number } {
   if (seconds === undefined) return {};
   return { ttlMs: Math.min(Math.max(seconds * 1_000, TTL_MS.min), TTL_MS.max) };
-}
-
-function actorOf(broker: string, { properties }: Incoming): string {
-  const [client = ''] = [properties.userProperties?.[CLIENT_PROPERTY] ?? []].flat();
-  return CLIENT.test(client) ? `mqtt:${broker}/${client}` : `mqtt:${broker}`;
 }
 
 /** The same for each delivery of a message. */

@@ -9,6 +9,7 @@ import type { Incoming } from './broker.ts';
 import type { Echoes } from './echoes.ts';
 import { epochOf, HUBS_PROPERTY, MAX_HUBS } from './origin.ts';
 import type { Outcome, Rule } from './rules.ts';
+import { faultOfTopic } from './topic-name.ts';
 
 export interface InboundTelemetryDeps {
   /** Name of the broker. */
@@ -105,8 +106,11 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
     const hubs = hubsOf(message);
     if (hubs.includes(hubId) || hubs.length > MAX_HUBS) count.looped += 1;
     else if (retain && !rule.retained) count.skipped += 1;
-    else if (!isSound(topic)) refuse(to, 'topic', topic.slice(0, 80), 'has a topic that no device has');
-    else await use(to, message, hubs, rule.apply(topic, payload, retain));
+    else {
+      const fault = topic.length > MAX_TOPIC ? `has more than ${MAX_TOPIC} characters` : faultOfTopic(topic);
+      if (fault) refuse(to, 'topic', topic.slice(0, 80), `has a topic that no device has: it ${fault}`);
+      else await use(to, message, hubs, rule.apply(topic, payload, retain));
+    }
   }
 
   async function use(to: Counted, message: Incoming, hubs: string[], outcome: Outcome): Promise<void> {
@@ -204,10 +208,6 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
 /** The hubs a message passed; words that are no hub's id are somebody else's. */
 function hubsOf({ properties }: Incoming): string[] {
   return [properties.userProperties?.[HUBS_PROPERTY] ?? []].flat().filter((hub) => HUB_ID.test(hub));
-}
-
-function isSound(topic: string): boolean {
-  return topic.length <= MAX_TOPIC && !/[\p{Cc}+#]/u.test(topic);
 }
 
 const kept = (rejection: Rejection): Rejection => withoutTokens(rejection);

@@ -4,8 +4,8 @@ import type { Message } from './broker.ts';
 const MAX_BYTES = 65_535;
 /** What a packet holds beside topic, payload and the texts of its properties. */
 const PACKET_BYTES = 64;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not occur.
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\ufffe\uffff]/;
+/** Clients, those of Mosquitto among them, end the connection on which such a topic comes. */
+const FORBIDDEN = /[\p{Cc}\p{Noncharacter_Code_Point}]/u;
 
 /** Why nothing may be published to this topic; undefined when it may. */
 export function faultOfTopic(topic: string): string | undefined {
@@ -34,8 +34,9 @@ export function faultOfFilter(filter: string): string | undefined {
   return faultOfText(filter);
 }
 
-function faultOfText(text: string): string | undefined {
-  if (CONTROL.test(text)) return 'holds a control character';
+/** Why MQTT allows no such text, be it a topic or a filter; undefined when it does. */
+export function faultOfText(text: string): string | undefined {
+  if (FORBIDDEN.test(text)) return 'holds a control character';
   if (!text.isWellFormed()) return 'is not well-formed Unicode';
   if (Buffer.byteLength(text) > MAX_BYTES) return `has more than ${MAX_BYTES} bytes`;
   return undefined;

@@ -1,4 +1,5 @@
 /** Topic patterns of rules: levels as they are, `{names}` that stand for one level each, and MQTT's `+` and `#`. Pure. */
+import { faultOfText } from './topic-name.ts';
 
 /** What the named levels of a topic hold. */
 export type Captures = Readonly<Record<string, string>>;
@@ -12,8 +13,6 @@ export interface TopicPattern {
 }
 
 const NAME = /^\{([A-Za-z][A-Za-z0-9_]{0,31})\}$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f]/;
 
 /** The pattern, or the sentence that says what is wrong with the text. */
 export function compilePattern(text: string): TopicPattern | string {
@@ -27,7 +26,8 @@ export function compilePattern(text: string): TopicPattern | string {
 }
 
 function mistakeIn(text: string, levels: string[], names: string[]): string | undefined {
-  if (CONTROL.test(text)) return 'holds a control character';
+  const fault = faultOfText(text);
+  if (fault) return fault;
   if (levels[0] === '$share') return 'is a shared subscription, of which other programs would get a part';
   if (levels.slice(0, -1).includes('#')) return 'has levels after #, which stands for all that follow';
   for (const level of levels) {

@@ -52,8 +52,9 @@ export function checkDetails({ tags = {}, description = '', expectedIntervalMs }
   if (!isText(description)) refuse(`A description is a line of at most ${MAX_TEXT} characters.`);
 }
 
+/** Half of a surrogate pair is no text: it would be another one after a restart, when it was stored as UTF-8. */
 function isText(text: unknown): boolean {
-  return typeof text === 'string' && text.length <= MAX_TEXT && !/\p{Cc}/u.test(text);
+  return typeof text === 'string' && text.length <= MAX_TEXT && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
 function refuse(detail: string): never {

@@ -108,11 +108,29 @@ describe('the embedded broker', () => {
     device.say({ type: 'result', id, ok: true, value: { seconds: 5 } });
     const { payload } = await paho.until(({ topic }) => topic === 'hub/meter/result/set-interval');
     expect(JSON.parse(payload)).toMatchObject({ id, state: 'succeeded' });
-    const { entries } = await hub.call<{ entries: AuditEntry[] }>('GET', '/v1/audit?actor=otto');
-    expect(entries[0]).toMatchObject({
-      ...{ actor: 'operator:otto', action: 'mqtt.command', target: 'meter', result: 'ok' },
-      ...{ detail: 'set-interval', from: '127.0.0.1' },
-    });
+    expect(commands[0]!.actor).toBe('mqtt:embedded/otto');
+    const { entries } = await hub.call<{ entries: AuditEntry[] }>('GET', '/v1/audit');
+    expect(entries.filter(({ actor }) => actor.includes('otto'))).toMatchObject([
+      {
+        actor: 'mqtt:embedded/otto',
+        action: 'command.send',
+        target: 'meter',
+        result: 'ok',
+        detail: `set-interval ${id}`,
+      },
+    ]);
+  });
+
+  it('writes down once what a flood of commands came to that no device may have', async () => {
+    const hub = await start();
+    const otto = await person(hub, 'otto', 'operator');
+    const paho = await startPaho(Number(portOf(hub)), 4, 'app', otto);
+    cleanups.push(() => paho.close());
+    for (let at = 0; at < 300; at++) await paho.publish({ topic: 'hub/ghost/command/identify', payload: '{}' });
+    const { entries } = await hub.call<{ entries: AuditEntry[] }>('GET', '/v1/audit');
+    expect(entries.filter(({ target }) => target === 'ghost')).toMatchObject([
+      { actor: 'mqtt:embedded/otto', action: 'command.send', result: 'not-found', detail: 'identify' },
+    ]);
   });
 
   it('has what it acknowledged by a rule in the store, even when it is killed at that moment', async () => {

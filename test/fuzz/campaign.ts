@@ -25,6 +25,8 @@ export interface Campaign extends Sights {
   /** Everything the hub logged. */
   log: string;
   dataDir: string;
+  /** Where the hub was made to write how its loop stood. */
+  loopFile: string;
   exitCode: number | null;
 }
 
@@ -50,7 +52,7 @@ export async function runCampaign(
     await look(hub);
     if (hub.pid !== pid) throw new Error('the hub is another process than before');
     const exitCode = await hub.stop();
-    return { ...sights, ...sumOf(devices), seconds, log: hub.log(), dataDir: hub.dataDir, exitCode };
+    return { ...sights, ...sumOf(devices), seconds, log: hub.log(), dataDir: hub.dataDir, loopFile, exitCode };
   } finally {
     await hub.dispose();
     rmSync(folder, { recursive: true, force: true });

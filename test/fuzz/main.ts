@@ -29,7 +29,7 @@ try {
       done += more;
     },
   });
-  const { log, dataDir, ...figures } = campaign;
+  const { log, dataDir, loopFile, ...figures } = campaign;
   say(JSON.stringify(figures, undefined, 2));
   const faults = faultsOf(campaign, LIMITS);
   for (const fault of faults) say(`broken: ${fault}`);

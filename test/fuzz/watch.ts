@@ -5,9 +5,9 @@ import type { TestHub } from '../helpers/hub.ts';
 import { connectRaw } from '../helpers/raw-device.ts';
 import type { LoopStalls } from './loop-watch.ts';
 
-/** Milliseconds and MiB. */
+/** Milliseconds and MiB; of the memory the peak, and the mean of each half of the time. */
 export interface Sights {
-  rssMib: number;
+  rssMib: { peak: number; firstHalf: number; secondHalf: number };
   loop: LoopStalls;
   /** The longest that a good device waited for an ack, and an operator for /healthz. */
   ackMs: number;
@@ -25,7 +25,8 @@ const EVERY_MS = 100;
 export async function startWatch(hub: TestHub, loopFile: string): Promise<Watch> {
   const good = await connectRaw(hub, { token: await hub.addDevice('good') });
   const sent: { ts: number; light: number }[] = [];
-  const sights: Sights = { rssMib: 0, loop: { wall: 0, p99: 0, cpu: 0 }, ackMs: 0, healthMs: 0 };
+  const memory: number[] = [];
+  const sights = { loop: { wall: 0, p99: 0, cpu: 0 }, ackMs: 0, healthMs: 0 };
   let isOver = false;
   process.kill(hub.pid, 'SIGUSR2');
 
@@ -45,7 +46,7 @@ export async function startWatch(hub: TestHub, loopFile: string): Promise<Watch>
     if (status !== 200) throw new Error(`/healthz answered ${status}`);
     sights.healthMs = Math.max(sights.healthMs, performance.now() - at);
     const pages = Number(readFileSync(`/proc/${hub.pid}/statm`, 'latin1').split(' ')[1]);
-    sights.rssMib = Math.max(sights.rssMib, pages / 256);
+    memory.push(pages / 256);
   }
 
   async function loop(): Promise<void> {
@@ -64,8 +65,18 @@ export async function startWatch(hub: TestHub, loopFile: string): Promise<Watch>
       good.close();
       await sameInStore(hub, sent);
       if (existsSync(loopFile)) sights.loop = JSON.parse(readFileSync(loopFile, 'utf8')) as LoopStalls;
-      return sights;
+      return { ...sights, rssMib: summaryOf(memory) };
     },
+  };
+}
+
+function summaryOf(memory: number[]): Sights['rssMib'] {
+  const half = Math.ceil(memory.length / 2);
+  const mean = (some: number[]) => Math.round(some.reduce((sum, mib) => sum + mib, 0) / Math.max(1, some.length));
+  return {
+    peak: Math.round(Math.max(...memory)),
+    firstHalf: mean(memory.slice(0, half)),
+    secondHalf: mean(memory.slice(half)),
   };
 }
 

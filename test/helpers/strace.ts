@@ -66,6 +66,19 @@ export function acksIn(trace: string): { acked: Set<number>; early: number[]; sy
   return { acked, early, syncs };
 }
 
+/** The paths of files, folders and links that a trace (with `-f`) shows being made, or opened to be made if need be. */
+export function createdIn(trace: string): string[] {
+  const paths = new Set<string>();
+  for (const line of trace.split('\n')) {
+    const [, name = '', rest = ''] = /^\d+\s+(\w+)\((.*)$/.exec(line) ?? [];
+    if (name.startsWith('open') && !rest.includes('O_CREAT')) continue;
+    // Of a call with two paths the second is the new one; calls that failed with EEXIST have made nothing.
+    const quoted = [...rest.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((found) => found[1]!);
+    if (quoted.length > 0 && !rest.includes('= -1 ')) paths.add(quoted.at(-1)!);
+  }
+  return [...paths];
+}
+
 function numbersIn(call: string, pattern: RegExp): number[] {
   return [...call.matchAll(pattern)].map((found) => Number(found[1]));
 }

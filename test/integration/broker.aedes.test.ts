@@ -27,7 +27,6 @@ beforeEach(async () => {
       isOwnTopic: (topic) => topic.startsWith('own/'),
       isHubConnected: () => isHubConnected,
       onRefused: (refusal) => refused.push(refusal),
-      onTaken: () => {},
       log: { debug() {}, error: (fields) => expect.unreachable(JSON.stringify(fields)) },
     },
     { maxConnections: 8, failedAttemptsPerMinute: 3 },
@@ -128,7 +127,19 @@ describe('messages', () => {
     await hub.subscribeAsync('#', { qos: 1 });
     await hub.publishAsync('a/hub', 'mine', { qos: 1 });
     await (await signIn('otto')).publishAsync('a/otto', 'yours', { qos: 1 });
-    await vi.waitFor(() => expect(messages).toEqual(['a/otto yours']));
+    await vi.waitFor(() => expect(messages).toEqual(['$from/otto/a/otto yours']));
+  });
+
+  it('say to the hub who published them, whatever their QoS, wills among them, but not of what was retained before', async () => {
+    const messages = heard(hub);
+    const otto = await signIn('otto', { will: { topic: 'a/will', payload: Buffer.from('gone'), qos: 1 } });
+    await otto.publishAsync('a/kept', 'x', { qos: 1, retain: true });
+    await hub.subscribeAsync('a/#', { qos: 1 });
+    await vi.waitFor(() => expect(messages).toEqual(['a/kept x']));
+    for (const qos of [0, 1, 2] as const) await otto.publishAsync('a/b', String(qos), { qos });
+    otto.stream.destroy();
+    await vi.waitFor(() => expect(messages).toHaveLength(5));
+    expect(messages.slice(1)).toEqual([...[0, 1, 2].map((qos) => `$from/otto/a/b ${qos}`), '$from/otto/a/will gone']);
   });
 });
 
@@ -218,6 +229,21 @@ describe('an operator', () => {
     expect(refused).toEqual([{ name, isSignedIn: true, address: '127.0.0.1', topic, reason }]);
     expect(broker.status()).toMatchObject({ refusedPublishes: 1, clients: 0 });
   });
+
+  it.each([
+    ['C1', Buffer.from('raw/a\u0085b'), 'the topic holds a control character'],
+    ['bytes of half a character', Buffer.from([0x61, 0xed, 0xa0, 0x80]), 'the topic is not UTF-8'],
+  ])(
+    'who retains something on a topic with %s, which would lock subscribers out, is cut off',
+    async (_, bytes, reason) => {
+      const socket = await raw();
+      const length = Buffer.from([0, bytes.length]);
+      socket.write(Buffer.concat([Buffer.from([0x31, bytes.length + 3]), length, bytes, Buffer.from('x')]));
+      await closed(socket);
+      expect(refused).toMatchObject([{ name: 'otto', reason }]);
+      expect(broker.status().retained).toBe(0);
+    },
+  );
 
   it('leaves no will on topics of the hub, and its own elsewhere', async () => {
     const subscriber = await signIn('vera');

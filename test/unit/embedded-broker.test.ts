@@ -56,6 +56,12 @@ describe('access to the embedded broker', () => {
     ['a/#', /wildcards/],
     ['a\u0000b', /control/],
     ['a\nb', /control/],
+    ['raw/a\u0085b', /control/],
+    ['a\uffff', /control/],
+    ['a\ufdd0', /control/],
+    ['a\u{1fffe}', /control/],
+    ['a\ud800', /Unicode/],
+    ['a\ufffd', /UTF-8/],
     ['x'.repeat(1025), /longer than 1024/],
     ['ü'.repeat(600), /longer than 1024/],
   ])('lets nobody publish to %j', (topic, reason) => {
@@ -71,6 +77,8 @@ describe('access to the embedded broker', () => {
     const access = accessOf();
     expect(access.refuseSubscribe('#', 0)).toBeUndefined();
     expect(access.refuseSubscribe('$SYS/#', 0)).toMatch(/broker itself/);
+    expect(access.refuseSubscribe('a\u0085/#', 0)).toMatch(/control/);
+    expect(access.refuseSubscribe('a\ufffd/#', 0)).toMatch(/UTF-8/);
     expect(access.refuseSubscribe('a', 99)).toBeUndefined();
     expect(access.refuseSubscribe('a', 100)).toMatch(/enough/);
   });

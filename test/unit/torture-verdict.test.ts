@@ -1,6 +1,7 @@
 /** Each promise of the torture is broken by its own figure, and by no other. */
 import { expect, it } from 'vitest';
 import type { Figures } from '../../torture/judge.ts';
+import { createLatencies } from '../../torture/latencies.ts';
 import { createOutages } from '../../torture/outages.ts';
 import { reportOf } from '../../torture/report.ts';
 import { brokenPromises, PROMISES } from '../../torture/verdict.ts';
@@ -10,7 +11,8 @@ const KEPT: Figures = {
   ...{ tortureSeconds: 60, settleSeconds: 2, devices: 5, sent: 100, acked: 100, unanswered: 0 },
   ...{ rejected: 1, quarantined: 1, stored: 99, lost: 0, phantom: 0, duplicated: 0 },
   ...{ poison: 1, poisonLost: 0, wronglyRejected: 0, bridgeLost: 0, bridgeRepeated: 4 },
-  ...{ ackP50Ms: 8, ackP99Ms: 900, ackMaxMs: 2_000, rssMaxMib: 300, replayed: 50, leakedTokens: 0 },
+  ...{ rssMaxMib: 300, replayed: 50, leakedTokens: 0 },
+  ...{ startMaxMs: 900, drainMaxMs: 400, acks: { calm: { p50: 8, p99: 90 }, all: { p50: 9, p99: 900, max: 2_000 } } },
   ...{ orders: NO_ORDERS, faults: { 'hub: kill -9': 2 }, leftOut: ['the clock'], broken: [] },
 };
 const PLAN = { minutes: 1, seed: 7, devices: 5, rate: 2, commandsPerSecond: 5 };
@@ -42,6 +44,19 @@ it.each<Partial<Figures>>([
   expect(report).toContain(`1 of ${PROMISES.length} promises were BROKEN.`);
   if (wrong.orders) expect(report).toContain('c-9');
   if (wrong.broken) expect(report).toContain(wrong.broken[0]);
+});
+
+it('tells the acks that the hub could have given at once from the others', () => {
+  const outages = createOutages();
+  const acks = createLatencies([outages]);
+  acks.add(10, 'journaled', 1_000);
+  acks.add(50, 'stored', 1_000);
+  outages.begin(2_000);
+  outages.end(4_000);
+  acks.add(3_000, 'journaled', 4_500);
+  const { calm, all } = acks.figures();
+  expect(calm.p99).toBeLessThan(11);
+  expect([all.max, all.p50 > 40]).toEqual([3_000, true]);
 });
 
 it('judges time only where the hub was there', () => {

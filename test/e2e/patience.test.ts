@@ -1,0 +1,61 @@
+/** How long the hub bears with a device that does not listen, on real sockets; and that others notice nothing of it. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { type Answer, connectRaw, type RawDevice } from '../helpers/raw-device.ts';
+
+/** Four windows of 256 frames: so many in a row may be of no use. */
+const PATIENCE = 1_024;
+const PER_BATCH = 64;
+
+let hub: TestHub;
+
+beforeAll(async () => {
+  hub = await startTestHub({ HUB_LIMITS__READINGS_PER_SECOND: '1' });
+});
+
+afterAll(async () => {
+  await hub.dispose();
+});
+
+/** Sends the frame again and again, reading what comes back, until the hub closes; the answers and the code. */
+async function insist(
+  device: RawDevice,
+  frame: unknown,
+  first: Answer['type'],
+): Promise<{ code: number; answers: number }> {
+  let code = 0;
+  let answers = 0;
+  void device.closed.then((with_) => {
+    code = with_;
+  });
+  device.ws.on('message', () => answers++);
+  for (let sent = 0; code === 0 && sent < 10 * PATIENCE; sent += PER_BATCH) {
+    for (let at = 0; at < PER_BATCH; at++) device.say(frame);
+    await new Promise((resolve) => device.ws.ping(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  expect((await device.next()).type).toBe(first);
+  return { code, answers };
+}
+
+it('sends a device away with 4501 that says nothing but nonsense', async () => {
+  const device = await connectRaw(hub, { token: await hub.addDevice('babbler') });
+  const { code, answers } = await insist(device, 'nonsense', 'error');
+  expect(code).toBe(4501);
+  expect(answers).toBe(PATIENCE + 1);
+});
+
+it('says flow to a flood, then sends it away with 4003; the device beside it keeps its acks', async () => {
+  const witness = await connectRaw(hub, { token: await hub.addDevice('witness') });
+  const flood = await connectRaw(hub, { token: await hub.addDevice('flood') });
+  const readings = Array.from({ length: 11 }, (_, at) => ({ ts: Date.now() - at, light: 1 }));
+  flood.say({ type: 'telemetry', seq: 1, stream: 'environment', readings });
+  expect(await flood.next()).toEqual({ type: 'ack', seq: 1 });
+  const { code } = await insist(flood, { type: 'telemetry', seq: 3, stream: 'environment', readings }, 'flow');
+  expect(code).toBe(4003);
+  for (let seq = 1; seq <= 5; seq++) {
+    witness.say({ type: 'telemetry', seq, stream: 'environment', readings: [{ light: seq }] });
+    expect(await witness.next()).toEqual({ type: 'ack', seq });
+  }
+  witness.close();
+});
