@@ -48,6 +48,8 @@ export async function signIn(key: { token: string } | { link: string }): Promise
 
 /** Ends the session at the hub, and here whatever the hub says. */
 export async function signOut(): Promise<void> {
+  // The pages go first, so that none of them asks with a session that has ended.
+  session.value = undefined;
   try {
     await call('DELETE', '/v1/session');
   } finally {
