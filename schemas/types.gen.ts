@@ -493,7 +493,7 @@ brokers: {
  */
 name?: string
 /**
- * mqtt://, mqtts://, ws:// or wss:// address, without credentials.
+ * mqtt://, mqtts://, ws:// or wss:// address, without credentials, query or fragment.
  */
 url: string
 /**
