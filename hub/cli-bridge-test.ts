@@ -57,10 +57,23 @@ export function runBridgeTest(config: Config, flags: BridgeTestFlags, payload: B
   const { stdout } = process;
   const color = pc.createColors(stdout.isTTY === true && pc.isColorSupported);
   if (flags.json) stdout.write(`${JSON.stringify(trials, undefined, 2)}\n`);
-  else if (trials.length > 0) stdout.write(`${trials.map((trial) => sheetOf(trial, color)).join('\n\n')}\n`);
+  else if (trials.length > 0) stdout.write(shown(trials, color));
   else process.stderr.write(`${noRule(topic, config)}\n`);
   const isReading = trials.some(({ reading }) => reading) && !trials.some(({ refused }) => refused);
   process.exitCode = isReading ? EXIT.ok : EXIT.failed;
+}
+
+/** What became something first; rules that leave the message alone are many, and one line, unless there is nothing else. */
+function shown(trials: readonly Trial[], color: Colors): string {
+  const [idle, concerned] = [trials.filter(({ skipped }) => skipped), trials.filter(({ skipped }) => !skipped)];
+  if (concerned.length === 0 && idle.length === 1) return `${sheetOf(idle[0]!, color)}\n`;
+  const sheets = concerned.map((trial) => sheetOf(trial, color));
+  return `${[...sheets, ...(idle.length > 0 ? [color.yellow(countOf(idle))] : [])].join('\n\n')}\n`;
+}
+
+function countOf(idle: readonly Trial[]): string {
+  const why = [...new Set(idle.map(({ skipped }) => skipped))].join('; ');
+  return `${idle.length === 1 ? '1 rule leaves' : `${idle.length} rules leave`} it alone: ${why}.`;
 }
 
 function sheetOf({ rule, device, stream, reading, refused, skipped }: Trial, color: Colors): string {

@@ -47,7 +47,7 @@ function registerSending(program: Program, verb: AddVerb) {
   )
     .option('--params <json>', 'parameters as a JSON object; name=value pairs are added')
     .option('--wait <duration>', 'until it has ended, or for so long', durationOf)
-    .option('--ttl <duration>', 'how long it may wait for the device: 1m to 30d (1h)', durationOf)
+    .option('--ttl <duration>', 'how long it may wait for the device: 1s to 30d (1h)', durationOf)
     .option('--timeout <duration>', "how long the device may take (the command's own)", durationOf)
     .addOption(yesOption())
     .option('--json', 'the command as JSON');

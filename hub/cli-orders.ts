@@ -22,7 +22,7 @@ export function withOrder(command: Command): Command {
     .option('--params <json>', 'parameters as a JSON object; name=value pairs are added')
     .option('--parallel <n>', 'so many devices at a time', numberOf)
     .option('--stop-when-failed <percent>', 'send no more once more than this share failed', percentOf)
-    .option('--ttl <duration>', 'how long each may wait for its device, 1m to 30d', durationOf)
+    .option('--ttl <duration>', 'how long each may wait for its device, 1s to 30d', durationOf)
     .option('--timeout <duration>', 'how long a device may take', durationOf);
 }
 

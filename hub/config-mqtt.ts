@@ -40,8 +40,9 @@ function checkAddress({ url }: Broker, place: string): Mistake[] {
   if (!URL.canParse(url) || !new URL(url).hostname)
     return [{ path, message: 'is no address such as mqtt://127.0.0.1:1883' }];
   const { username, password } = new URL(url);
-  if (!username && !password) return [];
-  return [{ path, message: 'must not hold credentials: use username and passwordFile' }];
+  if (username || password) return [{ path, message: 'must not hold credentials: use username and passwordFile' }];
+  if (!/[?#]/.test(url)) return [];
+  return [{ path, message: 'must not hold a query (?) or a fragment (#): it is shown and logged as it is' }];
 }
 
 function readPassword(broker: Broker, place: string, readFile: ReadFile, env: ConfigSource['env']): Mistake[] {
@@ -106,11 +107,14 @@ function checkNames(brokers: readonly Broker[], embedded: boolean): Mistake[] {
   });
 }
 
+const SLASH = 'must not end with a slash: one follows it in each topic';
+
 function checkTopics({ prefix, topics, payload, homeAssistant }: Mqtt): Mistake[] {
   const faults = faultsOfTopics(prefix, topics).map(({ key, message }) => ({ path: `/mqtt/topics/${key}`, message }));
   const fault = faultOfPayload(payload);
-  const prefixFault = faultOfPrefix(homeAssistant.prefix);
+  const prefixFault = homeAssistant.prefix.endsWith('/') ? SLASH : faultOfPrefix(homeAssistant.prefix);
   return [
+    ...(prefix.endsWith('/') ? [{ path: '/mqtt/prefix', message: SLASH }] : []),
     ...faults,
     ...(fault ? [{ path: '/mqtt/payload', message: fault }] : []),
     ...(payload && homeAssistant.enabled ? [{ path: '/mqtt/payload', message: NOT_FOR_HOME_ASSISTANT }] : []),

@@ -639,7 +639,7 @@ brokers: {
  */
 name?: string
 /**
- * mqtt://, mqtts://, ws:// or wss:// address, without credentials.
+ * mqtt://, mqtts://, ws:// or wss:// address, without credentials, query or fragment.
  */
 url: string
 /**

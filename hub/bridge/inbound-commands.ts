@@ -195,7 +195,7 @@ function paramsOf(payload: Buffer): Record<string, unknown> {
 /** The broker drops what has expired on its way; what is left of the time is how long the device may be away. */
 function ttlOf({ properties: { messageExpiryInterval: seconds } }: Incoming): { ttlMs?: number } {
   if (seconds === undefined) return {};
-  return { ttlMs: Math.min(Math.max(seconds * 1_000, TTL_MS.min), TTL_MS.max) };
+  return { ttlMs: Math.min(seconds * 1_000, TTL_MS.max) };
 }
 
 /** The same for each delivery of a message. */

@@ -138,15 +138,19 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
     to.count.readings += frame.readings.length;
     counts.accepted += frame.readings.length;
     counts.rejected += frame.rejected?.length ?? 0;
-    if (rejection) refuse(to, rejection.code, device, `${rejection.path.slice(1)} ${rejection.message}`.trim());
+    if (rejection) refuse(to, rejection.code, device, wordsOf(rejection));
   }
 
   /** Why nothing may be stored of this device; undefined when something may. */
   async function whyNot(device: string, rule: Rule, outcome: Outcome) {
     if (outcome.kind === 'refused' && outcome.device === undefined) return outcome;
     if (!DEVICE_ID.test(device)) return { code: 'device', message: 'is no device id' };
-    // What fits no rule is no reason to add a device.
-    if (!known(device) && rule.register && outcome.kind === 'reading') register(device, rule);
+    // What fits no rule or no stream is no reason to add a device.
+    if (!known(device) && rule.register && outcome.kind === 'reading' && !registering.has(device)) {
+      const [misfit] = ingest.check(rule.stream, [{ ...outcome.reading }], now(), new Map()).rejected ?? [];
+      if (misfit) return { code: misfit.code, message: wordsOf(misfit) };
+      register(device, rule);
+    }
     // Those that follow wait for the same promise, so they stay in order; without one nobody waits.
     const pending = registering.get(device);
     if (pending) await pending;
@@ -156,7 +160,7 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
   }
 
   function register(device: string, rule: Rule): void {
-    if (registering.has(device) || registered >= MAX_REGISTERED) return;
+    if (registered >= MAX_REGISTERED) return;
     registered += 1;
     const work = deps.register(device, rule).finally(() => registering.delete(device));
     registering.set(device, work);
@@ -209,6 +213,8 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
 function hubsOf({ properties }: Incoming): string[] {
   return [properties.userProperties?.[HUBS_PROPERTY] ?? []].flat().filter((hub) => HUB_ID.test(hub));
 }
+
+const wordsOf = ({ path, message }: Rejection) => `${path.slice(1)} ${message}`.trim();
 
 const kept = (rejection: Rejection): Rejection => withoutTokens(rejection);
 

@@ -44,7 +44,18 @@ export function faultOfPayload(template: string, fields?: ReadonlySet<string>): 
     }
     if (field && fields && !fields.has(field)) return `has {${name}}, but no stream has a field ${field}`;
   }
-  return undefined;
+  return faultOfSample(compilePayload(template)('device', 'stream', { ts: 0 }));
+}
+
+/** Other text is for those who want it, such as lines of CSV. */
+function faultOfSample(text: string): string | undefined {
+  if (!/^\s*[{[]/.test(text)) return undefined;
+  try {
+    JSON.parse(text);
+    return undefined;
+  } catch {
+    return `begins like JSON and is none once it is filled in: ${text.slice(0, 200)}`;
+  }
 }
 
 /** The payload of a template that the streams fit. Throws `UserError`. */

@@ -10,7 +10,7 @@ export interface CommandRequest {
   name: string;
   /** Checked by the command's schema; `{}` without it. */
   params?: Record<string, unknown>;
-  /** How long it may wait to be sent: 1 minute to 30 days, 1 hour without it. */
+  /** How long it may wait to be sent: 1 second to 30 days, 1 hour without it. */
   ttlMs?: number;
   /** How long the device may take from the first sending; the schema's without it. */
   timeoutMs?: number;
@@ -33,7 +33,7 @@ export class ParamsMisfit extends RefusedError {
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
-export const TTL_MS = { min: MINUTE_MS, max: 30 * DAY_MS, fallback: 60 * MINUTE_MS };
+export const TTL_MS = { min: 1_000, max: 30 * DAY_MS, fallback: 60 * MINUTE_MS };
 export const TIMEOUT_MS = { min: 100, max: DAY_MS };
 /** A command is small; with this bound a device's backlog always has room for some. */
 export const MAX_PARAMS_BYTES = 4_096;

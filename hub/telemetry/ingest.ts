@@ -13,9 +13,10 @@ export interface IngestOptions {
 
 /**
  * What the readings of one device that came without `ts` were given, by stream, so that no two get the same: the last
- * arrival in whole microseconds (a double holds those exactly, fractions of a millisecond not), and how many had an age.
+ * arrival in whole microseconds (a double holds those exactly, fractions of a millisecond not), how many had an age, and
+ * by how many microseconds arrivals are moved since the clock was put back.
  */
-export type GivenTimes = Map<string, { arrivalUs: number; aged: number }>;
+export type GivenTimes = Map<string, { arrivalUs: number; aged: number; shiftUs: number }>;
 
 export interface Verdict {
   readings: Reading[];
@@ -31,6 +32,7 @@ export interface Ingest {
 
 export function createIngest(options: IngestOptions): Ingest {
   const { streams, readingsPerFrame, clockAheadMs } = options;
+  const { giveTime, giveTimes } = createGiver(clockAheadMs);
   const retentionMs = options.retentionMs > 0 ? options.retentionMs : Number.POSITIVE_INFINITY;
 
   function check(name: string, candidates: readonly unknown[], now: number, given: GivenTimes): Verdict {
@@ -85,6 +87,12 @@ export function createIngest(options: IngestOptions): Ingest {
     return undefined;
   }
 
+  /** A refused reading without a time gets the one that it would have had, or its replay might meet another's. */
+  function timeOfRefused(reading: unknown, now: number, stream: string, given: GivenTimes): { ts?: number } {
+    if (typeof reading !== 'object' || reading === null || (reading as Reading).ts !== undefined) return {};
+    return { ts: giveTime((reading as Reading).age, now, stream, given) };
+  }
+
   return { check };
 }
 
@@ -92,33 +100,44 @@ function refuseAll(candidates: readonly unknown[], ts: number, path: string, cod
   return { readings: [], rejected: [{ path, code, message, reading: candidates, ts }] };
 }
 
-/** A refused reading without a time gets the one that it would have had, or its replay might meet another's. */
-function timeOfRefused(reading: unknown, now: number, stream: string, given: GivenTimes): { ts?: number } {
-  if (typeof reading !== 'object' || reading === null || (reading as Reading).ts !== undefined) return {};
-  return { ts: giveTime((reading as Reading).age, now, stream, given) };
-}
+/** Moves times in a way that those of some clocks in a row, each put back, fall between one another. */
+const SHIFT_US = 618;
 
-/** The first of `count` times in a row, each a microsecond after the one before. */
-function giveTimes(count: number, now: number, stream: string, given: GivenTimes): number {
-  const ts = giveTime(undefined, now, stream, given);
-  given.get(stream)!.arrivalUs += count - 1;
-  return ts;
-}
-
-/**
- * The time of a reading that came without one. Without `age` it is the arrival, moved on until it is later than the
- * last one given. With `age` it is that long ago to the millisecond; its microseconds count on from reading to
- * reading, so that a thousand in a row of the same millisecond stay apart, in whatever order the ages come.
- */
-function giveTime(age: unknown, now: number, stream: string, given: GivenTimes): number {
-  const times = given.get(stream) ?? { arrivalUs: 0, aged: 0 };
-  given.set(stream, times);
-  if (typeof age !== 'number' || !Number.isFinite(age)) {
-    times.arrivalUs = Math.max(Math.round(now * 1000), times.arrivalUs + 1);
-    return times.arrivalUs / 1000;
+/** Gives times to readings that came without. `aheadMs`: no time given is further ahead of the clock. */
+function createGiver(aheadMs: number) {
+  /** The first of `count` times in a row, each a microsecond after the one before. */
+  function giveTimes(count: number, now: number, stream: string, given: GivenTimes): number {
+    const ts = giveTime(undefined, now, stream, given);
+    given.get(stream)!.arrivalUs += count - 1;
+    return ts;
   }
-  const thenMs = Math.floor(now - age);
-  return (thenMs * 1000 + (times.aged++ % 1000)) / 1000;
+
+  /**
+   * The time of a reading that came without one. Without `age` it is the arrival, moved on until it is later than the
+   * last one given. With `age` it is that long ago to the millisecond; its microseconds count on from reading to
+   * reading, so that a thousand in a row of the same millisecond stay apart, in whatever order the ages come.
+   */
+  function giveTime(age: unknown, now: number, stream: string, given: GivenTimes): number {
+    const times = given.get(stream) ?? { arrivalUs: 0, aged: 0, shiftUs: 0 };
+    given.set(stream, times);
+    if (typeof age !== 'number' || !Number.isFinite(age)) {
+      times.arrivalUs = nextArrival(times, Math.round(now * 1000));
+      return times.arrivalUs / 1000;
+    }
+    const thenMs = Math.floor(now - age);
+    return (thenMs * 1000 + (times.aged++ % 1000)) / 1000;
+  }
+
+  /** A clock that was put back far is believed: else all would be refused, or have a wrong time, until it is there again. */
+  function nextArrival(times: { arrivalUs: number; shiftUs: number }, nowUs: number): number {
+    if (times.arrivalUs > nowUs + aheadMs * 1000) {
+      times.shiftUs = (times.shiftUs + SHIFT_US) % 1000;
+      return nowUs + times.shiftUs;
+    }
+    return Math.max(nowUs + times.shiftUs, times.arrivalUs + 1);
+  }
+
+  return { giveTime, giveTimes };
 }
 
 function checkFields(reading: Reading) {

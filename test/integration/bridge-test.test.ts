@@ -149,6 +149,19 @@ describe('hub bridge test', () => {
     expect(code).toBe(1);
   });
 
+  it('shows what became a reading or was refused, and the rules that leave the message alone in one line', () => {
+    const rule = (name: string, field: string) => ({
+      ...{ name, topic: 'a/{device}', stream: 'environment', fields: { temperature: `$.${field}` } },
+    });
+    const rules = [rule('one', 'u'), rule('warm', 't'), rule('two', 'v'), rule('hot', 'w')];
+    const { code, stdout } = hub(['bridge', 'test', '--topic', 'a/x', '--payload', '{"t":7,"w":900}'], '', {
+      HUB_MQTT__RULES: JSON.stringify(rules),
+    });
+    expect(stdout.match(/^rule +\w+/gm)!.map((line) => line.split(/ +/)[1])).toEqual(['warm', 'hot']);
+    expect(stdout.split('\n').at(-2)).toBe('2 rules leave it alone: none of the fields is in the payload.');
+    expect(code).toBe(1);
+  });
+
   it('says when no rule is for the topic, when there is no rule, no such broker, or a mistake', () => {
     expect(test('b/x', '{}')).toMatchObject({
       code: 1,

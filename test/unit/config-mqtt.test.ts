@@ -68,6 +68,10 @@ describe('brokers', () => {
 
   it.each([
     ['url: "mqtt://hub:fox@b"', 'mqtt.brokers.0.url must not hold credentials'],
+    ['url: "wss://b/mqtt?token=fox"', 'mqtt.brokers.0.url must not hold a query (?) or a fragment (#)'],
+    ['url: "mqtt://b/#fox"', 'mqtt.brokers.0.url must not hold a query (?) or a fragment (#)'],
+    ['url: "mqtt://b:fox?fox"', 'mqtt.brokers.0.url is no address'],
+    ['url: "http://b?fox"', 'mqtt.brokers.0.url must match'],
     ['url: "mqtt://"', 'mqtt.brokers.0.url is no address'],
     ['url: "mqtt://b", username: u, passwordFile: /none', 'mqtt.brokers.0.passwordFile cannot be read: ENOENT'],
     ['url: "mqtt://b", username: u, passwordFile: /run/empty', 'mqtt.brokers.0.passwordFile is empty'],
@@ -109,6 +113,10 @@ describe('the rest of the bridge', () => {
     ['mqtt: { topics: { status: "{prefix}/+" } }', 'mqtt.topics.status must have {device}'],
     ['mqtt: { payload: "{valeu}" }', 'mqtt.payload has {valeu}, which stands for nothing'],
     ['mqtt: { prefix: "a/+" }', 'mqtt.prefix must match'],
+    ['mqtt: { prefix: "a/" }', 'mqtt.prefix must not end with a slash'],
+    ['mqtt: { homeAssistant: { prefix: "ha/" } }', 'mqtt.homeAssistant.prefix must not end with a slash'],
+    [`mqtt: { payload: '{"d":{device}' }`, 'mqtt.payload begins like JSON'],
+    [`mqtt: { payload: '[{ts}, {reading},]' }`, 'mqtt.payload begins like JSON'],
     ['mqtt: { homeAssistant: { prefix: "ha/#" } }', 'mqtt.homeAssistant.prefix'],
     [
       'mqtt: { rules: [{ topic: "a/b+", stream: power, fields: { power: $.p } }] }',

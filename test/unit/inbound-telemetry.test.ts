@@ -151,6 +151,7 @@ describe('telemetry from a broker', () => {
       },
     });
     await say('a/bad', 'no JSON');
+    await say('a/hot', { temperature: 1_000 });
     await Promise.all([say('a/new', { temperature: 1 }), say('a/new', { temperature: 2 }), say('a/new', 'no JSON')]);
     expect(registered).toEqual(['new']);
     expect(frames.map(({ readings, rejected }) => [readings.length, rejected?.length])).toEqual([

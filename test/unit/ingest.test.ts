@@ -99,6 +99,23 @@ describe('ingest', () => {
     expect(new Set(passed.map(({ ts }) => Math.round(ts * 1000))).size).toBe(1000);
   });
 
+  it('believes a clock that was put back far, and gives no time twice while it is', () => {
+    const given: GivenTimes = new Map();
+    const timesAt = (now: number) =>
+      make()
+        .check('environment', [{ light: 1 }, { light: 2 }], now, given)
+        .readings.map(({ ts }) => ts as number);
+    const hour = 3_600_000;
+    const first = timesAt(NOW + hour);
+    const slightly = timesAt(NOW + hour - 1_000);
+    expect(slightly[0]).toBeGreaterThan(first[1]!);
+    const back = [...timesAt(NOW), ...timesAt(NOW + 1)];
+    for (const ts of back) expect(Math.abs(ts - NOW)).toBeLessThan(3);
+    const again = timesAt(NOW + hour);
+    const all = [...first, ...slightly, ...back, ...again];
+    expect(new Set(all).size).toBe(all.length);
+  });
+
   it('takes age off the arrival and keeps equal ages apart', () => {
     const readings = check([
       { age: 2000, light: 1 },

@@ -1,0 +1,63 @@
+/** The wall clock jumps while a device is connected: it notices nothing, and nothing of what is acknowledged is lost. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startTestHub, type TestHub } from '../helpers/hub.ts';
+import { connectRaw, type RawDevice } from '../helpers/raw-device.ts';
+
+const HOUR_MS = 3_600_000;
+const JUMPS_MS = [HOUR_MS, -HOUR_MS, -HOUR_MS];
+const FRAMES = 20;
+
+let hub: TestHub;
+
+beforeAll(async () => {
+  const preload = join(import.meta.dirname, '../helpers/clock-jump.ts');
+  hub = await startTestHub({ NODE_OPTIONS: `--import ${preload}`, CLOCK_JUMPS_MS: JUMPS_MS.join() });
+});
+
+afterAll(async () => {
+  await hub.dispose();
+});
+
+/** What the hub thinks the time is. */
+async function clockOfHub(token: string): Promise<number> {
+  const device = await connectRaw(hub, { token });
+  device.say({ type: 'hello', epoch: 'clock' });
+  const { time } = await device.next();
+  device.close();
+  await device.closed;
+  return Number(time);
+}
+
+async function send(device: RawDevice, from: number): Promise<void> {
+  for (let seq = from; seq < from + FRAMES; seq++) {
+    device.say({ type: 'telemetry', seq, stream: 'environment', readings: [{ light: seq }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq });
+  }
+}
+
+it('ahead and back by an hour', async () => {
+  const watch = await hub.addDevice('watch');
+  const device = await connectRaw(hub, { token: await hub.addDevice('d1') });
+  let offset = 0;
+  await send(device, 1);
+  for (const [index, jump] of JUMPS_MS.entries()) {
+    process.kill(hub.pid, 'SIGUSR2');
+    offset += jump;
+    await expect
+      .poll(async () => Math.round(((await clockOfHub(watch)) - Date.now() - offset) / 60_000), { timeout: 10_000 })
+      .toBe(0);
+    await send(device, 1 + (index + 1) * FRAMES);
+  }
+  expect(device.ws.readyState).toBe(device.ws.OPEN);
+  device.close();
+  const lights = async () => {
+    const path = '/v1/devices/d1/telemetry?stream=environment&fields=light&limit=1000&order=asc';
+    const range = `&from=${Date.now() - 3 * HOUR_MS}&to=${Date.now() + 3 * HOUR_MS}`;
+    return (await hub.call<{ rows: { light: number }[] }>('GET', path + range)).rows.map(({ light }) => light);
+  };
+  const all = Array.from({ length: (JUMPS_MS.length + 1) * FRAMES }, (_, at) => at + 1);
+  await expect.poll(async () => (await lights()).toSorted((a, b) => a - b), { timeout: 20_000 }).toEqual(all);
+  expect(hub.log()).not.toContain('"level":50');
+  expect((await hub.call<{ ready: boolean }>('GET', '/v1/status')).ready).toBe(true);
+});
