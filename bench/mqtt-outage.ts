@@ -12,6 +12,8 @@ import { median } from './statistics.ts';
 import { markdownTable } from './table.ts';
 
 export interface OutageBench {
+  /** More options of the hub. */
+  env: Record<string, string>;
   outageMs: number;
   /** One of `OUTAGES`, or all. */
   how: string;
@@ -56,6 +58,7 @@ function tableOf({ how, phases }: NamedReport): string {
     'p99 ms',
     'store behind ms',
     'RSS MiB',
+    'least heap MiB',
   ];
   return markdownTable(
     head,
@@ -63,13 +66,23 @@ function tableOf({ how, phases }: NamedReport): string {
   );
 }
 
-function rowOf(name: string, { seconds, acked, published, ackMs, storeLagMs, rssMiB }: Phase): string[] {
+function rowOf(name: string, { seconds, acked, published, ackMs, storeLagMs, rssMiB, heapMiB }: Phase): string[] {
   const sorted = ackMs.toSorted((a, b) => a - b);
   const ack = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] ?? 0).toFixed(0);
   const rate = (count: number) => (count / seconds).toFixed(0);
   const memory = `${median(rssMiB).toFixed(0)} (${Math.min(...rssMiB).toFixed(0)}–${Math.max(...rssMiB).toFixed(0)})`;
   const lag = Math.max(...storeLagMs).toFixed(0);
-  return [name, seconds.toFixed(0), rate(acked), rate(published), ack(0.5), ack(0.99), lag, memory];
+  return [
+    name,
+    seconds.toFixed(0),
+    rate(acked),
+    rate(published),
+    ack(0.5),
+    ack(0.99),
+    lag,
+    memory,
+    Math.min(...heapMiB).toFixed(0),
+  ];
 }
 
 function verdictOf({ acked, arrived, repeated, kills, complaints }: NamedReport): string {

@@ -25,6 +25,7 @@ const flags = flagsOf({
   how: { type: 'string', default: 'all' },
   devices: { type: 'string', default: '20' },
   rate: { type: 'string', default: '2000' },
+  set: { type: 'string', multiple: true, default: [] },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 });
@@ -41,6 +42,7 @@ npm run bench:mqtt -- --outage 60s [options]
   --how KIND     stopped, paused (SIGSTOP), killed (again and again), or all (all)
   --devices N    devices that send (20)
   --rate N       readings a second of all devices together (2000)
+  --set NAME=V   an option of the hub, such as HUB_JOURNAL__MEMORY_READINGS=1000; may be given often
 `;
 
 const HUB_CORE = 0;
@@ -67,10 +69,16 @@ async function outage(length: string): Promise<void> {
   const outageMs = parseDuration(length) ?? wrongUsage(`--outage is "${length}"; it must be a duration such as 60s.`);
   if (!outagesOf(flags.how)) wrongUsage(`--how is "${flags.how}"; it must be stopped, paused, killed or all.`);
   const load = { devices: Number(flags.devices), readingsPerSecond: Number(flags.rate) };
-  const reports = await benchOutages({ outageMs, how: flags.how, ...load });
+  const reports = await benchOutages({ outageMs, how: flags.how, env: envOf(flags.set), ...load });
   const machine = describeMachine();
   if (flags.json) process.stdout.write(`${JSON.stringify({ machine, flags, reports }, null, 2)}\n`);
   else process.stdout.write(`${machine}, ${new Date().toISOString()}\n\n${outageText(reports)}`);
+}
+
+function envOf(settings: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    settings.map((setting) => [setting.split('=')[0]!, setting.slice(setting.indexOf('=') + 1)]),
+  );
 }
 
 /** Its own broker is never away while the hub runs, so it runs without it until the readings wait. */

@@ -1,24 +1,21 @@
 /** An outage of the broker under load, from devices to a subscriber: what arrives, and what it costs the hub meanwhile. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Device } from '../../device-sim/device.ts';
-import { createConnect } from '../../device-sim/socket.ws.ts';
 import type { BridgeStatus, BrokerStatus } from '../../hub/bridge/status.ts';
 import { startTestHub, type TestHub } from './hub.ts';
 import { type Mosquitto, startMosquitto } from './mosquitto.ts';
 import { startMqttTap } from './mqtt-tap.ts';
+import { type Load, type LoadOptions, startLoad } from './steady-load.ts';
 
 export const OUTAGES = ['stopped', 'paused', 'killed'] as const;
 export type OutageKind = (typeof OUTAGES)[number];
 
-export interface OutageOptions {
+export interface OutageOptions extends LoadOptions {
   /** `stopped`: by SIGTERM. `paused`: by SIGSTOP. `killed`: by SIGKILL, again and again. */
   how: OutageKind;
   outageMs: number;
   /** Load before the outage, and after everything has caught up. */
   steadyMs: number;
-  devices: number;
-  readingsPerSecond: number;
   /** More options of the hub. */
   env?: Record<string, string>;
   /** Called when the hub runs, with its pid. */
@@ -37,6 +34,8 @@ export interface Phase {
   ackMs: number[];
   /** Sampled twice a second. */
   rssMiB: number[];
+  /** Used by V8, garbage included: the least of a phase is near what is alive. */
+  heapMiB: number[];
   storeLagMs: number[];
 }
 
@@ -54,6 +53,8 @@ export interface OutageReport {
 
 const TICK_MS = 50;
 const SAMPLE_MS = 500;
+/** The broker is no further behind than this. */
+const CAUGHT_UP_MS = 500;
 /** So many go through between two kills. */
 const KILL_AFTER_MESSAGES = 500;
 const PATIENCE_MS = 300_000;
@@ -80,7 +81,7 @@ export async function runOutage(options: OutageOptions): Promise<OutageReport> {
     await watch.enter('outage');
     const kills = await breakDown(hub, mosquitto, options);
     await watch.enter('catch-up');
-    await until(async () => (await brokerOf(hub)).lagFrames <= load.framesPerTick);
+    await until(async () => (await brokerOf(hub)).lagMs < CAUGHT_UP_MS);
     await watch.enter('after');
     await sleep(options.steadyMs);
     await load.stop();
@@ -164,67 +165,17 @@ function createJudge() {
   };
 }
 
-/** Devices that send numbered readings at a steady rate, all of them at each tick; 200,000 of each, the field's bound. */
-async function startLoad(hub: TestHub, { devices, readingsPerSecond }: OutageOptions) {
-  const size = Math.max(1, Math.round((readingsPerSecond * TICK_MS) / 1_000 / devices));
-  const fleet = await Promise.all(Array.from({ length: devices }, (_, at) => connectDevice(hub, `load-${at}`)));
-  const timer = setInterval(() => {
-    for (const device of fleet) device.send(size);
-  }, TICK_MS);
-  let stopped: Promise<void> | undefined;
-  const sum = (of: (device: (typeof fleet)[number]) => number) => fleet.reduce((all, each) => all + of(each), 0);
-  return {
-    framesPerTick: devices,
-    acked: () => sum(({ acked }) => acked()),
-    /** Milliseconds from sending to acknowledgement, of the frames that were acknowledged since the last call. */
-    takeAckMs: () => fleet.flatMap(({ ackMs }) => ackMs.splice(0)),
-    stop() {
-      clearInterval(timer);
-      stopped ??= until(async () => sum(({ waiting }) => waiting()) === 0).finally(() =>
-        Promise.all(fleet.map(({ stop }) => stop())),
-      );
-      return stopped;
-    },
-  };
-}
-
-async function connectDevice(hub: TestHub, id: string) {
-  const connect = createConnect({ url: hub.gateway, ca: hub.ca });
-  const token = await hub.addDevice(id);
-  /** By number of the frame. */
-  const sent = new Map<number, { at: number; size: number }>();
-  const ackMs: number[] = [];
-  const firstTs = Date.now();
-  let count = 0;
-  let acked = 0;
-  const device = new Device(
-    connect,
-    { token, outboxReadings: 1_000_000 },
-    {
-      onAck({ seq }) {
-        const { at = 0, size = 0 } = sent.get(seq) ?? {};
-        sent.delete(seq);
-        acked += size;
-        ackMs.push(performance.now() - at);
-      },
-    },
-  );
-  device.start();
-  return {
-    ackMs,
-    acked: () => acked,
-    waiting: () => sent.size,
-    stop: () => device.stop(),
-    send(size: number) {
-      const readings = Array.from({ length: size }, () => ({ ts: firstTs + count, light: count++ }));
-      sent.set(device.send('environment', readings), { at: performance.now(), size });
-    },
-  };
-}
-
 /** Looks at the hub twice a second, and keeps what it sees by phase. */
-function startWatch(hub: TestHub, load: { acked(): number; takeAckMs(): number[] }) {
-  const blank = (): Phase => ({ seconds: 0, published: 0, acked: 0, ackMs: [], rssMiB: [], storeLagMs: [] });
+function startWatch(hub: TestHub, load: Pick<Load, 'acked' | 'takeAckMs'>) {
+  const blank = (): Phase => ({
+    seconds: 0,
+    published: 0,
+    acked: 0,
+    ackMs: [],
+    rssMiB: [],
+    heapMiB: [],
+    storeLagMs: [],
+  });
   const phases = { before: blank(), outage: blank(), 'catch-up': blank(), after: blank() };
   let name: PhaseName = 'before';
   let last = { at: performance.now(), published: 0, acked: 0 };
@@ -240,6 +191,7 @@ function startWatch(hub: TestHub, load: { acked(): number; takeAckMs(): number[]
     phase.acked += now.acked - last.acked;
     for (const ms of load.takeAckMs()) phase.ackMs.push(ms);
     phase.rssMiB.push(rssOf(hub.pid));
+    phase.heapMiB.push(await heapOf(hub));
     phase.storeLagMs.push(sinks.find((sink) => sink.name === 'store')!.lagMs);
     last = now;
   }
@@ -270,6 +222,12 @@ function startWatch(hub: TestHub, load: { acked(): number; takeAckMs(): number[]
 export function rssOf(pid: number): number {
   const [, kibibytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) / 1_024;
+}
+
+async function heapOf(hub: TestHub): Promise<number> {
+  const response = await fetch(`${hub.api}/metrics`, { headers: { authorization: `Bearer ${hub.adminToken}` } });
+  const [, used] = /^nodejs_heap_size_used_bytes (\S+)$/m.exec(await response.text()) ?? [];
+  return Number(used) / 1_048_576;
 }
 
 async function brokerOf(hub: TestHub): Promise<BrokerStatus> {
