@@ -2,7 +2,7 @@
 import type { Handler } from '../device-sim/answers.ts';
 import type { Connect } from '../device-sim/connection.ts';
 import { Device, type Reading } from '../device-sim/device.ts';
-import type { Reject } from '../schemas/types.gen.ts';
+import type { Flow, Reject } from '../schemas/types.gen.ts';
 
 /** `refused-by-hub`: breaks the schema. `refused-by-store`: its humidity meets a text field in InfluxDB. */
 export type ReadingKind = 'good' | 'refused-by-hub' | 'refused-by-store';
@@ -50,6 +50,8 @@ export class TortureDevice {
   wronglyRejected = 0;
   /** Readings that the hub called bad, as it said so; after a kill it may say so twice. */
   rejects = 0;
+  /** How often it was asked to wait, by the reason. */
+  readonly flows = new Map<Flow['reason'], number>();
   readonly #device: Device;
   readonly #onAckMs: (ms: number) => void;
   /** Frames without an ack in their order; the first has the number `#first`. */
@@ -65,6 +67,7 @@ export class TortureDevice {
     const events = {
       onAck: ({ latencyMs }: { latencyMs: number }) => this.#acknowledged(latencyMs),
       onReject: (reject: Reject) => this.#rejected(reject),
+      onFlow: ({ reason }: Flow) => void this.flows.set(reason, (this.flows.get(reason) ?? 0) + 1),
     };
     // It comes back soon, to be there for the next fault; how it backs off is tried elsewhere.
     const random = () => Math.random() * SOON;

@@ -33,6 +33,8 @@ export interface Figures {
   bridgeLost: number;
   bridgeRepeated: number;
   orders: OrderFigures;
+  /** How often devices were asked to wait, by the reason. */
+  flows: Record<string, number>;
   acks: AckFigures;
   rssMaxMib: number;
   /** From the start of the hub's process until it was ready, and from SIGTERM until it was gone. */
@@ -76,6 +78,7 @@ export async function judge(world: World, moment: Moment, tortureMs: number): Pr
     ...(await poisonOf(world)),
     ...bridgeOf(world),
     orders: await world.orders.judge(),
+    flows: flowsOf(devices),
     acks: world.acks.figures(),
     rssMaxMib: moment.rssMaxMib,
     startMaxMs: world.longest.startMs,
@@ -169,6 +172,12 @@ function bridgeOf({ tap, devices }: World) {
   const missing = ({ index, acked }: TortureDevice) => [...acked.keys()].filter((ts) => !told.has(`${index} ${ts}`));
   const bridgeLost = devices.reduce((total, device) => total + missing(device).length, 0);
   return { bridgeLost, bridgeRepeated: tap.acknowledged.length - told.size };
+}
+
+function flowsOf(devices: readonly TortureDevice[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { flows } of devices) for (const [reason, times] of flows) sum[reason] = (sum[reason] ?? 0) + times;
+  return sum;
 }
 
 function leaksOf({ hub, devices }: World): number {

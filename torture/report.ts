@@ -58,6 +58,7 @@ function otherRows(figures: Figures): string[][] {
     ['ack p50, outages and `stored` included', ms(all.p50)],
     ['ack p99, outages and `stored` included', ms(all.p99)],
     ['longest ack', ms(all.max)],
+    ...Object.entries(figures.flows).map(([reason, times]) => [`asked to wait: ${reason}`, count(times)]),
     ['longest start of the hub', ms(figures.startMaxMs)],
     ['longest drain after SIGTERM', ms(figures.drainMaxMs)],
     ['most memory of the hub', `${count(Math.round(figures.rssMaxMib))} MiB`],

@@ -44,8 +44,7 @@ export class FlowControl {
     const { waitingFor } = sequence;
     if (seq <= sequence.accepted) this.#again(seq, bytes, sequence, now);
     else if (waitingFor !== undefined && seq !== waitingFor) this.#ignore(waitingFor, sequence, now);
-    else if (sequence.accepted - sequence.acked >= this.#road.limits.window)
-      this.#hold('window', RETRY_WINDOW_MS, seq, sequence, now);
+    else if (sequence.inFlight >= this.#road.limits.window) this.#hold('window', RETRY_WINDOW_MS, seq, sequence, now);
     else return true;
     return false;
   }

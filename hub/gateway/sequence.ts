@@ -19,6 +19,8 @@ export class Sequence implements FrameOwner {
   acked: number;
   /** After `flow`: the number the device must begin again with; nothing else is taken until then. */
   waitingFor: number | undefined;
+  /** Durable before this hub started, and perhaps not stored: the hub does not know what the device knows of it. */
+  #inherited = 0;
   /** An ack waits for the telemetry store, not only for the journal. */
   #waitsForStore = false;
   readonly given: GivenTimes = new Map();
@@ -38,6 +40,11 @@ export class Sequence implements FrameOwner {
     return this.accepted === this.acked;
   }
 
+  /** Frames that wait for their ack, as the window counts them. */
+  get inFlight(): number {
+    return this.accepted - Math.max(this.acked, this.#inherited);
+  }
+
   get waitsForStore(): boolean {
     return this.#waitsForStore;
   }
@@ -53,6 +60,7 @@ export class Sequence implements FrameOwner {
       this.#due = [];
     } else if (!this.#waitsForStore && stored < next && this.durableSeq > 0) {
       this.acked = 0;
+      this.#inherited = this.durableSeq;
       this.#due = [{ seq: this.durableSeq, offset: next }];
     }
     this.#waitsForStore = ack === 'stored';

@@ -1,4 +1,5 @@
 /** Reads what an InfluxDB server says of itself: since when it runs, and how long a retention policy keeps readings. */
+import { Unavailable } from '../kit/errors.ts';
 import type { HttpAnswer } from './influx-answer.ts';
 
 /** Where a server tells since when it runs; the first that answers counts. */
@@ -9,10 +10,14 @@ const PLACES = [
   { path: '/metrics', pattern: /^process_start_time_seconds (\S+)$/m },
 ];
 
-/** A word that no other run of this server has; undefined when it does not tell. Throws what `get` throws. */
+/**
+ * A word that no other run of this server has; undefined when it does not tell. Throws what `get` throws, and
+ * `Unavailable` when the server has no time for the question: that says nothing of whether it would tell.
+ */
 export async function readStart(get: (path: string) => Promise<HttpAnswer>): Promise<string | undefined> {
   for (const { path, pattern } of PLACES) {
     const { status, body } = await get(path);
+    if (status === 429 || status >= 500) throw new Unavailable(`InfluxDB answered ${status} to ${path}`);
     const started = status === 200 ? pattern.exec(body)?.[1] : undefined;
     if (started !== undefined) return started;
   }

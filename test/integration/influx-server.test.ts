@@ -56,6 +56,19 @@ describe('the server of a store', () => {
     expect(new Set([first, second, await store.incarnation!()]).size).toBe(3);
   });
 
+  it('is not taken for one that does not tell, nor for another one, when it has no time to answer', async () => {
+    const proxy = await startWeatherProxy(influxd.url);
+    const { store } = storeAt(proxy.url, admin);
+    const first = await store.incarnation!();
+    for (const status of [429, 500, 503]) {
+      proxy.weather = { kind: 'answer', status };
+      expect(await outcome(store.incarnation!())).toMatchObject({ name: 'Unavailable' });
+    }
+    proxy.weather = { kind: 'fair' };
+    expect(await store.incarnation!()).toBe(first);
+    await proxy.close();
+  });
+
   it('tells how many values it has of each field in each minute, over all devices', async () => {
     const { store } = storeAt(influxd.url, admin);
     const reading = (ts: number) => ({ ts, turns: 1, mode: 'a' });

@@ -238,6 +238,20 @@ describe('a sequence', () => {
     expect(heard).toEqual(['ack 7']);
   });
 
+  it('does not count against the window what an earlier life of the hub made durable and the store may not have', () => {
+    const { sequence } = make(300);
+    sequence.begin('stored', 90, 100);
+    expect(sequence.inFlight).toBe(0);
+    sequence.take(301);
+    sequence.durable(301);
+    sequence.committedUpTo(101);
+    expect(sequence.inFlight).toBe(1);
+    sequence.storedUpTo(100);
+    expect([sequence.acked, sequence.inFlight]).toEqual([300, 1]);
+    sequence.storedUpTo(101);
+    expect([sequence.acked, sequence.inFlight]).toEqual([301, 0]);
+  });
+
   it('needs no waiting for what the store has already, nor for a device that is content with the journal', () => {
     const stored = make(7).sequence;
     stored.begin('stored', 100, 100);

@@ -87,6 +87,8 @@ const quarantine = {
 let ledger: Ledger;
 let orders: Orders;
 let sessions: Sessions;
+/** The hub begins anew with what its journal holds. */
+let restart: () => void;
 let counts: Parameters<typeof createSessions>[0]['counts'];
 let wire: Wire;
 let session: Session;
@@ -127,8 +129,11 @@ beforeEach(() => {
     storeProgress,
     observeAck: () => {},
   };
-  sessions = createSessions({ ...road, journal: ledger });
-  reconnect();
+  restart = () => {
+    sessions = createSessions({ ...road, journal: ledger });
+    reconnect();
+  };
+  restart();
 });
 
 describe('a session', () => {
@@ -313,6 +318,18 @@ describe('a session', () => {
     expect(say(telemetry(1))).toEqual([]);
     sessions.storedUpTo(1);
     expect(wire.take()).toEqual([{ type: 'ack', seq: 1 }]);
+  });
+
+  it('takes more of a device that waits for the store after a restart, though the store lacks more than a window', () => {
+    say(hello);
+    for (let seq = 1; seq <= 9; seq++) {
+      say(telemetry(seq));
+      ledger.commit();
+    }
+    restart();
+    expect(say({ ...hello, ack: 'stored' })).toMatchObject([{ type: 'welcome', resume: 0 }]);
+    for (let seq = 10; seq <= 13; seq++) expect(say(telemetry(seq))).toEqual([]);
+    expect(say(telemetry(14))).toMatchObject([{ type: 'flow', reason: 'window', from: 14 }]);
   });
 
   it('tells a device that goes on elsewhere after the wait once more where to begin again', () => {
