@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadCatalog } from '../schemas/index.ts';
 import { brokerNames } from './bridge/brokers.ts';
-import { type Trial, tryRules } from './bridge/rule-trial.ts';
+import { type Trial, tryRules } from './bridge/rules/rule-trial.ts';
 import { EXIT } from './cli-session.ts';
 import { type Colors, sheet } from './cli-tables.ts';
 import type { Config } from './config.ts';

@@ -1,7 +1,7 @@
 /** What a schema cannot say of the section `mqtt`: addresses, secrets, certificates, templates and rules. */
 import { EMBEDDED, nameOf } from './bridge/brokers.ts';
 import { faultOfPayload } from './bridge/payload.ts';
-import { compileRules } from './bridge/rules.ts';
+import { compileRules } from './bridge/rules/rules.ts';
 import { faultOfPrefix, faultsOfTopics } from './bridge/topics.ts';
 import type { Config, ConfigSource } from './config.ts';
 import type { Mistake } from './config-doors.ts';

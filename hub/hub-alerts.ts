@@ -9,7 +9,7 @@ import { createMqttChannel, type Publish } from './alerts/mqtt-channel.ts';
 import type { RuleContext, RuleDetails } from './alerts/rule.ts';
 import { configuredRules, createRules, type Rules } from './alerts/rules.ts';
 import { createWebhook } from './alerts/webhook.http.ts';
-import { RefusedByBroker } from './bridge/broker.ts';
+import { RefusedByBroker } from './bridge/link/link-port.ts';
 import type { Config } from './config.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';

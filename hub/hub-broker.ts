@@ -1,10 +1,10 @@
 /** Builds the broker of the hub's own: operators sign in with their name and token, the hub comes by a stream within the process. */
 import type { Duplex } from 'node:stream';
 import { createDamper } from './audit/damper.ts';
-import { type BrokerRefusal, createEmbeddedBroker } from './bridge/broker.aedes.ts';
-import type { BrokerLink } from './bridge/broker.ts';
-import { type Guest, topicsOf } from './bridge/broker-access.ts';
+import { type BrokerRefusal, createEmbeddedBroker } from './bridge/broker/broker.aedes.ts';
+import { type Guest, topicsOf } from './bridge/broker/broker-access.ts';
 import { addressOf } from './bridge/brokers.ts';
+import type { BrokerLink } from './bridge/link/link-port.ts';
 import type { OwnBrokerStatus } from './bridge/status.ts';
 import type { Config } from './config.ts';
 import { keyIdOf } from './devices/token.ts';

@@ -1,12 +1,12 @@
 /** Builds what comes in over a broker: telemetry by rules, and commands with their answers. */
 import type { RecordEvent } from './audit/audit.ts';
 import { createDamper } from './audit/damper.ts';
-import type { BrokerLink } from './bridge/broker.ts';
 import { createCommandResults, type OwedReply } from './bridge/command-results.ts';
-import type { Echoes } from './bridge/echoes.ts';
 import { createInboundCommands } from './bridge/inbound-commands.ts';
-import { createInboundTelemetry, type RuleStatus } from './bridge/inbound-telemetry.ts';
-import { compileRules, type Rule } from './bridge/rules.ts';
+import type { BrokerLink } from './bridge/link/link-port.ts';
+import type { Echoes } from './bridge/rules/echoes.ts';
+import { createInboundTelemetry, type RuleStatus } from './bridge/rules/inbound-telemetry.ts';
+import { compileRules, type Rule } from './bridge/rules/rules.ts';
 import type { CommandsStatus } from './bridge/status.ts';
 import type { Topics } from './bridge/topics.ts';
 import type { HubStart } from './hub.ts';

@@ -1,12 +1,13 @@
 /** Builds what others see of the hub over a broker: Home Assistant its devices, hosts of Sparkplug B an edge node. */
-import { settleAnnounced } from './bridge/announced-mark.ts';
-import { type Announcer, createAnnouncer } from './bridge/announcer.ts';
-import type { BrokerLink, LinkOptions, NewLink } from './bridge/broker.ts';
+
 import type { Clearings } from './bridge/clearings.ts';
-import { createEdgeNode, type EdgeNode } from './bridge/edge-node.ts';
-import { discoveryOf } from './bridge/home-assistant.ts';
+import { settleAnnounced } from './bridge/home-assistant/announced-mark.ts';
+import { type Announcer, createAnnouncer } from './bridge/home-assistant/announcer.ts';
+import { discoveryOf } from './bridge/home-assistant/home-assistant.ts';
+import type { BrokerLink, LinkOptions, NewLink } from './bridge/link/link-port.ts';
 import { createRepertoire, type Repertoire } from './bridge/repertoire.ts';
-import { sparkplugCodec } from './bridge/sparkplug-codec.ts';
+import { createEdgeNode, type EdgeNode } from './bridge/sparkplug/edge-node.ts';
+import { sparkplugCodec } from './bridge/sparkplug/sparkplug-codec.ts';
 import type { Topics } from './bridge/topics.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';

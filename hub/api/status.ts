@@ -1,6 +1,6 @@
 /** What the hub says of itself, in the words of the people who run it. */
 import type { AuditStatus } from '../audit/audit.ts';
-import type { LinkState } from '../bridge/broker.ts';
+import type { LinkState } from '../bridge/link/link-port.ts';
 import type { ComparisonStatus } from '../telemetry/comparison.ts';
 import type { JournalStatus } from '../telemetry/journal.ts';
 import type { QuarantineStatus } from '../telemetry/quarantine-room.ts';

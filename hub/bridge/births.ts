@@ -1,8 +1,8 @@
 /** Retained presence on a broker: of the hub itself, with a last will, and of each device; all of it after each connect. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Unavailable } from '../kit/errors.ts';
-import { type BrokerLink, type Message, RefusedByBroker } from './broker.ts';
 import type { Clearings } from './clearings.ts';
+import { type BrokerLink, type Message, RefusedByBroker } from './link/link-port.ts';
 import type { Topics } from './topics.ts';
 
 export interface BirthsOptions {

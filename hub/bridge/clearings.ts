@@ -1,7 +1,7 @@
 /** Retained messages that must go, because their device did or nobody keeps them true: remembered until the broker has taken that they are gone. */
 import type { Table } from '../backplane/backplane.ts';
 import { Unavailable } from '../kit/errors.ts';
-import { type BrokerLink, RefusedByBroker } from './broker.ts';
+import { type BrokerLink, RefusedByBroker } from './link/link-port.ts';
 
 /** What is stored: a topic that still has a retained message on a broker. */
 export interface ClearingRow {

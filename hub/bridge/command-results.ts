@@ -3,7 +3,7 @@ import type { Row, Table } from '../backplane/backplane.ts';
 import { type Command, hasEnded, isFinal } from '../commands/command.ts';
 import type { Commands } from '../commands/commands.ts';
 import { Unavailable } from '../kit/errors.ts';
-import type { BrokerLink, Message } from './broker.ts';
+import type { BrokerLink, Message } from './link/link-port.ts';
 import { HUBS_PROPERTY } from './origin.ts';
 import { createToldMark } from './told-mark.ts';
 

@@ -5,10 +5,10 @@ import { type CommandRequest, TTL_MS } from '../commands/command-request.ts';
 import type { Commands } from '../commands/commands.ts';
 import { DEVICE_ID } from '../devices/device-details.ts';
 import { RefusedError } from '../kit/errors.ts';
-import type { Incoming } from './broker.ts';
 import type { CommandResults, ReplyTo } from './command-results.ts';
+import type { Incoming } from './link/link-port.ts';
+import { faultOfTopic } from './link/topic-name.ts';
 import { actorOf } from './sender.ts';
-import { faultOfTopic } from './topic-name.ts';
 
 export interface InboundCommandsDeps {
   /** Name of the broker. */

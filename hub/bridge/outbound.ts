@@ -2,7 +2,7 @@
 import { Unavailable } from '../kit/errors.ts';
 import type { Frame, Reading } from '../telemetry/reading.ts';
 import type { Refused, Sink } from '../telemetry/store.ts';
-import { type BrokerLink, LOOK_AGAIN_MS, type Message, RefusedByBroker } from './broker.ts';
+import { type BrokerLink, LOOK_AGAIN_MS, type Message, RefusedByBroker } from './link/link-port.ts';
 import { HUBS_PROPERTY, MAX_HUBS, originOf } from './origin.ts';
 import type { PayloadOf } from './payload.ts';
 import { sinkNameOf } from './status.ts';

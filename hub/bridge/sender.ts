@@ -1,5 +1,5 @@
 /** Who asks for something over MQTT, for the audit log: what a client says of itself, or whom the hub's own broker let in. */
-import type { Incoming } from './broker.ts';
+import type { Incoming } from './link/link-port.ts';
 
 /** MQTT 5 user property in which a client may say who it is. */
 export const CLIENT_PROPERTY = 'client';

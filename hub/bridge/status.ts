@@ -1,6 +1,6 @@
 /** What the bridge says of itself. */
-import type { LinkStatus } from './broker.ts';
-import type { RuleStatus } from './inbound-telemetry.ts';
+import type { LinkStatus } from './link/link-port.ts';
+import type { RuleStatus } from './rules/inbound-telemetry.ts';
 
 export interface BrokerStatus extends LaneStatus {
   /** Frames of the journal that it has not got, and how long the oldest of them has waited. */

@@ -1,5 +1,5 @@
 /** The hub's topics: templates of the configuration, checked once, filled in for each message, and read backwards. */
-import { faultOfFilter, faultOfTopic, fitsFilter, overlap } from './topic-name.ts';
+import { faultOfFilter, faultOfTopic, fitsFilter, overlap } from './link/topic-name.ts';
 
 /** Names that a template may hold in braces; `{prefix}` is filled in at the start. */
 export type Placeholder = 'device' | 'stream' | 'command';

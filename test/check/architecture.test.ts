@@ -26,9 +26,9 @@ const ENTRY_POINTS = [
 const HOMES: Record<string, RegExp> = {
   ws: /^(hub\/gateway\/(listener|socket)\.ws|hub\/api\/upgrades\.ws|device-sim\/socket\.ws)\.ts$/,
   influx: /^hub\/telemetry\/store\.influx\.ts$/,
-  mqtt: /^hub\/bridge\/bridge\.mqtt\.ts$/,
-  aedes: /^hub\/bridge\/broker\.aedes\.ts$/,
-  'sparkplug-payload': /^hub\/bridge\/sparkplug-codec\.ts$/,
+  mqtt: /^hub\/bridge\/link\/bridge\.mqtt\.ts$/,
+  aedes: /^hub\/bridge\/broker\/broker\.aedes\.ts$/,
+  'sparkplug-payload': /^hub\/bridge\/sparkplug\/sparkplug-codec\.ts$/,
   'node-cron': /^hub\/jobs\.cron\.ts$/,
   ajv: /^schemas\/index\.ts$/,
   fastify: /^hub\/api\/server\.http\.ts$/,

@@ -1,6 +1,6 @@
 /** Telemetry of devices that live on a real Mosquitto: stored once, through kills; refused with reasons; no loops. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RuleStatus } from '../../hub/bridge/inbound-telemetry.ts';
+import type { RuleStatus } from '../../hub/bridge/rules/inbound-telemetry.ts';
 import type { QuarantinedReading } from '../../hub/telemetry/quarantine.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Mosquitto, startMosquitto } from '../helpers/mosquitto.ts';

@@ -1,5 +1,5 @@
 /** A broker link without a broker: what is published is kept, what a test says comes in, and it can be offline. */
-import type { BrokerLink, Incoming, LinkStatus, Message } from '../../hub/bridge/broker.ts';
+import type { BrokerLink, Incoming, LinkStatus, Message } from '../../hub/bridge/link/link-port.ts';
 import { Unavailable } from '../../hub/kit/errors.ts';
 
 export class FakeLink implements BrokerLink {

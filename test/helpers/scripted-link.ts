@@ -5,7 +5,7 @@ import {
   type Message,
   type NewLink,
   RefusedByBroker,
-} from '../../hub/bridge/broker.ts';
+} from '../../hub/bridge/link/link-port.ts';
 import { Unavailable } from '../../hub/kit/errors.ts';
 
 export interface ScriptedLink extends NewLink {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { Aedes } from 'aedes';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createLink } from '../../hub/bridge/bridge.mqtt.ts';
-import type { Incoming, LinkOptions, NewLink } from '../../hub/bridge/broker.ts';
+import { createLink } from '../../hub/bridge/link/bridge.mqtt.ts';
+import type { Incoming, LinkOptions, NewLink } from '../../hub/bridge/link/link-port.ts';
 import { quiet } from '../helpers/log.ts';
 import { type Mosquitto, startMosquitto } from '../helpers/mosquitto.ts';
 

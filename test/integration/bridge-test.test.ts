@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Trial } from '../../hub/bridge/rule-trial.ts';
+import type { Trial } from '../../hub/bridge/rules/rule-trial.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { type IClientOptions, MqttClient, connectAsync as mqttConnect } from 'mqtt';
 import { generate, type Packet } from 'mqtt-packet';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type BrokerRefusal, createEmbeddedBroker, type EmbeddedBroker } from '../../hub/bridge/broker.aedes.ts';
+import { type BrokerRefusal, createEmbeddedBroker, type EmbeddedBroker } from '../../hub/bridge/broker/broker.aedes.ts';
 
 let broker: EmbeddedBroker;
 let port: number;

@@ -1,7 +1,7 @@
 /** What was announced to Home Assistant is taken back once when nobody announces it any more. */
 import { expect, it } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
-import { settleAnnounced } from '../../hub/bridge/announced-mark.ts';
+import { settleAnnounced } from '../../hub/bridge/home-assistant/announced-mark.ts';
 import type { Device } from '../../hub/devices/devices.ts';
 
 const IDS = Array.from({ length: 1_200 }, (_, at) => `d${String(at).padStart(4, '0')}`);

@@ -1,7 +1,7 @@
 /** When Home Assistant is told of a device, again, and no more. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createAnnouncer } from '../../hub/bridge/announcer.ts';
-import type { Discovery } from '../../hub/bridge/home-assistant.ts';
+import { createAnnouncer } from '../../hub/bridge/home-assistant/announcer.ts';
+import type { Discovery } from '../../hub/bridge/home-assistant/home-assistant.ts';
 import type { Device } from '../../hub/devices/devices.ts';
 import { createScriptedLink } from '../helpers/scripted-link.ts';
 

@@ -1,8 +1,8 @@
 /** The link to a broker with connections that the test scripts: window, order, deadlines, reconnects, versions. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Incoming, LinkOptions, Message } from '../../hub/bridge/broker.ts';
-import type { Connection, ConnectionEvents, DialOptions, Ending, Welcome } from '../../hub/bridge/connection.ts';
-import { Link } from '../../hub/bridge/link.ts';
+import type { Connection, ConnectionEvents, DialOptions, Ending, Welcome } from '../../hub/bridge/link/connection.ts';
+import { Link } from '../../hub/bridge/link/link.ts';
+import type { Incoming, LinkOptions, Message } from '../../hub/bridge/link/link-port.ts';
 import { Unavailable } from '../../hub/kit/errors.ts';
 import { createTestLog } from '../helpers/log.ts';
 

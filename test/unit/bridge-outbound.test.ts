@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
 import { createBirths, willOf } from '../../hub/bridge/births.ts';
-import type { BrokerLink, Message } from '../../hub/bridge/broker.ts';
-import { RefusedByBroker } from '../../hub/bridge/broker.ts';
 import { type ClearingRow, createClearings } from '../../hub/bridge/clearings.ts';
+import type { BrokerLink, Message } from '../../hub/bridge/link/link-port.ts';
+import { RefusedByBroker } from '../../hub/bridge/link/link-port.ts';
 import { epochOf, MAX_HUBS } from '../../hub/bridge/origin.ts';
 import { createOutbound } from '../../hub/bridge/outbound.ts';
 import { compilePayload } from '../../hub/bridge/payload.ts';

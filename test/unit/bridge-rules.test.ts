@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { compilePath } from '../../hub/bridge/json-path.ts';
-import type { RuleConfig } from '../../hub/bridge/rule-parts.ts';
-import { compileRules, MAX_PAYLOAD_BYTES } from '../../hub/bridge/rules.ts';
-import { compilePattern } from '../../hub/bridge/topic-pattern.ts';
+import { compilePath } from '../../hub/bridge/rules/json-path.ts';
+import type { RuleConfig } from '../../hub/bridge/rules/rule-parts.ts';
+import { compileRules, MAX_PAYLOAD_BYTES } from '../../hub/bridge/rules/rules.ts';
+import { compilePattern } from '../../hub/bridge/rules/topic-pattern.ts';
 import { loadCatalog } from '../../schemas/index.ts';
 
 const { streams } = loadCatalog();

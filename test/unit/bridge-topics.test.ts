@@ -1,7 +1,7 @@
 /** Topic templates, payload templates and what MQTT allows as names: everything that is checked at the start. */
 import { describe, expect, it } from 'vitest';
+import { faultOfFilter, faultOfMessage, faultOfTopic, fitsFilter, overlap } from '../../hub/bridge/link/topic-name.ts';
 import { compilePayload, faultOfPayload } from '../../hub/bridge/payload.ts';
-import { faultOfFilter, faultOfMessage, faultOfTopic, fitsFilter, overlap } from '../../hub/bridge/topic-name.ts';
 import { compileTopics, faultsOfTopics, type TopicTemplates } from '../../hub/bridge/topics.ts';
 
 const DEFAULTS: TopicTemplates = {

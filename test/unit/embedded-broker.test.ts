@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { Duplex, duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BoundedStream, createPacketFollower } from '../../hub/bridge/bounded-stream.ts';
-import { createAccess, type Guest, topicsOf } from '../../hub/bridge/broker-access.ts';
-import { createHandover, type Handed } from '../../hub/bridge/broker-handover.ts';
-import { BrokerMemory } from '../../hub/bridge/broker-memory.ts';
-import { createPacer } from '../../hub/bridge/pacer.ts';
+import { BoundedStream, createPacketFollower } from '../../hub/bridge/broker/bounded-stream.ts';
+import { createAccess, type Guest, topicsOf } from '../../hub/bridge/broker/broker-access.ts';
+import { createHandover, type Handed } from '../../hub/bridge/broker/broker-handover.ts';
+import { BrokerMemory } from '../../hub/bridge/broker/broker-memory.ts';
+import { createPacer } from '../../hub/bridge/broker/pacer.ts';
 
 const operator: Guest = { name: 'otto', keyId: 'k', mayPublish: true };
 const viewer: Guest = { name: 'vera', keyId: 'v', mayPublish: false };

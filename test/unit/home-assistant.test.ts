@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Component, Discovery } from '../../hub/bridge/home-assistant.ts';
-import { discoveryOf, objectIdOf } from '../../hub/bridge/home-assistant.ts';
-import { classesOfNumber, NUMBER_CLASSES } from '../../hub/bridge/home-assistant-classes.ts';
-import { componentOfCommand } from '../../hub/bridge/home-assistant-commands.ts';
+import type { Component, Discovery } from '../../hub/bridge/home-assistant/home-assistant.ts';
+import { discoveryOf, objectIdOf } from '../../hub/bridge/home-assistant/home-assistant.ts';
+import { classesOfNumber, NUMBER_CLASSES } from '../../hub/bridge/home-assistant/home-assistant-classes.ts';
+import { componentOfCommand } from '../../hub/bridge/home-assistant/home-assistant-commands.ts';
 import { compileTopics } from '../../hub/bridge/topics.ts';
 import { shownUnit } from '../../hub/bridge/units.ts';
 import type { Device } from '../../hub/devices/devices.ts';

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
-import type { Incoming } from '../../hub/bridge/broker.ts';
 import { type CommandResults, createCommandResults, type OwedReply } from '../../hub/bridge/command-results.ts';
 import { type AuditedCommand, createInboundCommands } from '../../hub/bridge/inbound-commands.ts';
+import type { Incoming } from '../../hub/bridge/link/link-port.ts';
 import { compileTopics } from '../../hub/bridge/topics.ts';
 import type { Command } from '../../hub/commands/command.ts';
 import { createCommands } from '../../hub/commands/commands.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
-import { createEchoes } from '../../hub/bridge/echoes.ts';
-import { createInboundTelemetry, type InboundTelemetryDeps } from '../../hub/bridge/inbound-telemetry.ts';
 import { epochOf, originOf } from '../../hub/bridge/origin.ts';
-import type { RuleConfig } from '../../hub/bridge/rule-parts.ts';
-import { compileRules } from '../../hub/bridge/rules.ts';
+import { createEchoes } from '../../hub/bridge/rules/echoes.ts';
+import { createInboundTelemetry, type InboundTelemetryDeps } from '../../hub/bridge/rules/inbound-telemetry.ts';
+import type { RuleConfig } from '../../hub/bridge/rules/rule-parts.ts';
+import { compileRules } from '../../hub/bridge/rules/rules.ts';
 import { createIngest } from '../../hub/telemetry/ingest.ts';
 import type { Frame } from '../../hub/telemetry/reading.ts';
 import { loadCatalog } from '../../schemas/index.ts';

@@ -1,10 +1,10 @@
 /** The hub as a Sparkplug edge node: what hosts read, decoded by Google's protoc. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Message } from '../../hub/bridge/broker.ts';
-import { Newest } from '../../hub/bridge/edge-history.ts';
-import { createEdgeNode, type EdgeNodeDeps } from '../../hub/bridge/edge-node.ts';
-import { metricsOfCommand } from '../../hub/bridge/sparkplug.ts';
-import { sparkplugCodec } from '../../hub/bridge/sparkplug-codec.ts';
+import type { Message } from '../../hub/bridge/link/link-port.ts';
+import { Newest } from '../../hub/bridge/sparkplug/edge-history.ts';
+import { createEdgeNode, type EdgeNodeDeps } from '../../hub/bridge/sparkplug/edge-node.ts';
+import { metricsOfCommand } from '../../hub/bridge/sparkplug/sparkplug.ts';
+import { sparkplugCodec } from '../../hub/bridge/sparkplug/sparkplug-codec.ts';
 import type { Command } from '../../hub/commands/command.ts';
 import type { CommandRequest } from '../../hub/commands/command-request.ts';
 import type { Device } from '../../hub/devices/devices.ts';

@@ -1,6 +1,6 @@
 /** What the embedded broker remembers: retained messages up to a bound, and QoS 2 handshakes. Sessions end with connections. */
 import { Readable } from 'node:stream';
-import { fitsFilter } from './topic-name.ts';
+import { fitsFilter } from '../link/topic-name.ts';
 
 /** A message as aedes hands it over. */
 export interface KeptMessage {

@@ -1,5 +1,5 @@
 /** The messages of one connection that wait for the broker's acknowledgement: at most a window of them, in order. */
-import { Unavailable } from '../kit/errors.ts';
+import { Unavailable } from '../../kit/errors.ts';
 
 /** Hands a message to the connection; calls back once, when the broker has answered. */
 export type Send = (done: (error?: Error) => void) => void;

@@ -1,5 +1,5 @@
 /** What MQTT allows as the name of a topic, as a filter and as a message, and which topics a filter takes. */
-import type { Message } from './broker.ts';
+import type { Message } from './link-port.ts';
 
 const MAX_BYTES = 65_535;
 /** What a packet holds beside topic, payload and the texts of its properties. */

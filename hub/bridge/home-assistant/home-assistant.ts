@@ -1,13 +1,13 @@
 /** Makes Home Assistant's discovery message of a device from the schemas: what it measures, what it can be told. Pure. */
 import { createHash } from 'node:crypto';
-import type { Catalog, Stream } from '../../schemas/index.ts';
-import type { Field } from '../../schemas/stream.ts';
-import type { Device } from '../devices/devices.ts';
+import type { Catalog, Stream } from '../../../schemas/index.ts';
+import type { Field } from '../../../schemas/stream.ts';
+import type { Device } from '../../devices/devices.ts';
+import type { Seen } from '../repertoire.ts';
+import type { Topics } from '../topics.ts';
+import { shownUnit } from '../units.ts';
 import { classesOfNumber, classOfBoolean } from './home-assistant-classes.ts';
 import { componentOfCommand } from './home-assistant-commands.ts';
-import type { Seen } from './repertoire.ts';
-import type { Topics } from './topics.ts';
-import { shownUnit } from './units.ts';
 
 /** One entity; its keys are Home Assistant's. */
 export type Component = { platform: string; unique_id: string; name: string } & Record<string, unknown>;

@@ -1,7 +1,7 @@
 /** Rules that make readings of what devices say on a broker: compiled once, applied to each message. Pure. */
 import { isUtf8 } from 'node:buffer';
-import type { Stream } from '../../schemas/index.ts';
-import { isTooDeep } from '../kit/depth.ts';
+import type { Stream } from '../../../schemas/index.ts';
+import { isTooDeep } from '../../kit/depth.ts';
 import { compileDevice, compileField, compileTime, type Misfit, type RuleConfig, RuleMistake } from './rule-parts.ts';
 import { compilePattern } from './topic-pattern.ts';
 

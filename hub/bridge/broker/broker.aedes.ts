@@ -3,14 +3,14 @@ import { randomUUID } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
 import { type Duplex, duplexPair } from 'node:stream';
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from 'aedes';
+import { withSender } from '../sender.ts';
+import type { OwnBrokerStatus } from '../status.ts';
 import { BoundedStream } from './bounded-stream.ts';
 import { type Access, type AccessDeps, type AccessOptions, createAccess, type Guest } from './broker-access.ts';
 import { createHandover, type Handed, type Handover } from './broker-handover.ts';
 import { BrokerMemory, type KeptMessage } from './broker-memory.ts';
 import { type Listener, type ListenerAddress, startListener } from './listener.tcp.ts';
 import { createPacer } from './pacer.ts';
-import { withSender } from './sender.ts';
-import type { OwnBrokerStatus } from './status.ts';
 
 /** A sign-in or a publish that was refused. */
 export interface BrokerRefusal {

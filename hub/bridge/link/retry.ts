@@ -1,5 +1,5 @@
 /** What comes after a connection to a broker ended: when the next try is, and in which version of MQTT. */
-import { backoffMs } from '../kit/backoff.ts';
+import { backoffMs } from '../../kit/backoff.ts';
 import type { Ending } from './connection.ts';
 
 const RETRY_MS = { least: 50, base: 200, most: 30_000 };

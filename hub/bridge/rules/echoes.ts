@@ -1,6 +1,6 @@
 /** Readings of the last minute, by which an MQTT 3.1.1 bridge knows its own again: that version has no properties. */
-import type { Frame, Reading, Value } from '../telemetry/reading.ts';
-import { originOf } from './origin.ts';
+import type { Frame, Reading, Value } from '../../telemetry/reading.ts';
+import { originOf } from '../origin.ts';
 
 export interface Echoes {
   /** Remembers what became durable; it may be heard again soon. Called once for each group commit. */

@@ -1,12 +1,12 @@
 /** Keeps Home Assistant's discovery messages on a broker true: announced, changed, and gone with the device. */
 import { createHash } from 'node:crypto';
-import type { Device, Devices } from '../devices/devices.ts';
-import { Unavailable } from '../kit/errors.ts';
+import type { Device, Devices } from '../../devices/devices.ts';
+import { Unavailable } from '../../kit/errors.ts';
+import type { Clearings } from '../clearings.ts';
+import { type BrokerLink, RefusedByBroker } from '../link/link-port.ts';
+import type { Repertoire } from '../repertoire.ts';
 import { discoveryTopic } from './announced-mark.ts';
-import { type BrokerLink, RefusedByBroker } from './broker.ts';
-import type { Clearings } from './clearings.ts';
 import type { Discovery } from './home-assistant.ts';
-import type { Repertoire } from './repertoire.ts';
 
 export interface AnnouncerDeps {
   link: BrokerLink;

@@ -1,7 +1,7 @@
 /** Shows what the rules make of a message, without a broker and without a hub. Pure. */
-import type { Stream } from '../../schemas/index.ts';
-import { DEVICE_ID } from '../devices/device-details.ts';
-import { createIngest } from '../telemetry/ingest.ts';
+import type { Stream } from '../../../schemas/index.ts';
+import { DEVICE_ID } from '../../devices/device-details.ts';
+import { createIngest } from '../../telemetry/ingest.ts';
 import type { Rule } from './rules.ts';
 
 /** What one rule made of it. */

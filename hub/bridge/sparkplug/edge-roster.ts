@@ -1,10 +1,10 @@
 /** Who is there for Sparkplug's hosts, and what the birth of each device says. */
-import type { Catalog } from '../../schemas/index.ts';
-import type { Devices } from '../devices/devices.ts';
-import type { PresenceBook } from '../devices/presence.ts';
-import type { Live } from '../telemetry/live.ts';
+import type { Catalog } from '../../../schemas/index.ts';
+import type { Devices } from '../../devices/devices.ts';
+import type { PresenceBook } from '../../devices/presence.ts';
+import type { Live } from '../../telemetry/live.ts';
+import type { Repertoire } from '../repertoire.ts';
 import type { EdgeSession } from './edge-session.ts';
-import type { Repertoire } from './repertoire.ts';
 
 export interface RosterDeps {
   catalog: Catalog;

@@ -1,5 +1,5 @@
 /** Port: one try to speak with a broker, from the dial to the end; `Link` makes a new one when it is over. */
-import type { Incoming, LinkOptions, Message } from './broker.ts';
+import type { Incoming, LinkOptions, Message } from './link-port.ts';
 
 /** What the broker allows, said when it accepted the connection. */
 export interface Welcome {

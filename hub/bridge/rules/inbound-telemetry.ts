@@ -1,15 +1,15 @@
 /** Telemetry of devices that live on a broker: messages go up the same road as the frames of a WebSocket. */
-import { DEVICE_ID } from '../devices/device-details.ts';
-import { Unavailable } from '../kit/errors.ts';
-import { withoutTokens } from '../kit/redact.ts';
-import type { GivenTimes, Ingest } from '../telemetry/ingest.ts';
-import type { Quarantine } from '../telemetry/quarantine.ts';
-import type { Frame, Rejection } from '../telemetry/reading.ts';
-import type { Incoming } from './broker.ts';
+import { DEVICE_ID } from '../../devices/device-details.ts';
+import { Unavailable } from '../../kit/errors.ts';
+import { withoutTokens } from '../../kit/redact.ts';
+import type { GivenTimes, Ingest } from '../../telemetry/ingest.ts';
+import type { Quarantine } from '../../telemetry/quarantine.ts';
+import type { Frame, Rejection } from '../../telemetry/reading.ts';
+import type { Incoming } from '../link/link-port.ts';
+import { faultOfTopic } from '../link/topic-name.ts';
+import { epochOf, HUBS_PROPERTY, MAX_HUBS } from '../origin.ts';
 import type { Echoes } from './echoes.ts';
-import { epochOf, HUBS_PROPERTY, MAX_HUBS } from './origin.ts';
 import type { Outcome, Rule } from './rules.ts';
-import { faultOfTopic } from './topic-name.ts';
 
 export interface InboundTelemetryDeps {
   /** Name of the broker. */

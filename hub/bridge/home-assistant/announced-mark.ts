@@ -1,7 +1,7 @@
 /** Takes announcements back that nobody keeps true any more: Home Assistant was switched off, or has another prefix. */
-import type { Table } from '../backplane/backplane.ts';
-import type { Devices } from '../devices/devices.ts';
-import type { Clearings } from './clearings.ts';
+import type { Table } from '../../backplane/backplane.ts';
+import type { Devices } from '../../devices/devices.ts';
+import type { Clearings } from '../clearings.ts';
 import { objectIdOf } from './home-assistant.ts';
 
 export interface AnnouncedMarkDeps {

@@ -1,8 +1,8 @@
 /** Readings as Sparkplug data: whoever was not born is born first, and whoever is away is buried again. */
-import type { Catalog } from '../../schemas/index.ts';
-import type { Devices } from '../devices/devices.ts';
-import type { Live } from '../telemetry/live.ts';
-import type { Frame } from '../telemetry/reading.ts';
+import type { Catalog } from '../../../schemas/index.ts';
+import type { Devices } from '../../devices/devices.ts';
+import type { Live } from '../../telemetry/live.ts';
+import type { Frame } from '../../telemetry/reading.ts';
 import { Newest } from './edge-history.ts';
 import type { EdgeRoster } from './edge-roster.ts';
 import type { EdgeSession } from './edge-session.ts';

@@ -1,6 +1,6 @@
 /** Who may sign in, publish and subscribe what on the embedded broker. */
-import { createThrottle } from '../kit/throttle.ts';
-import { faultOfText } from './topic-name.ts';
+import { createThrottle } from '../../kit/throttle.ts';
+import { faultOfText } from '../link/topic-name.ts';
 
 /** An operator who signed in. */
 export interface Guest {

@@ -1,10 +1,10 @@
 /** A link to a broker: one connection after the other, each with its window, its inbox and its births. */
 import { crc32 } from 'node:zlib';
-import { Unavailable } from '../kit/errors.ts';
-import type { Incoming, LinkOptions, LinkState, LinkStatus, Message, NewLink } from './broker.ts';
-import { RefusedByBroker } from './broker.ts';
+import { Unavailable } from '../../kit/errors.ts';
 import type { Arrival, Connection, Dial, Ending, Welcome } from './connection.ts';
 import { Inbox } from './inbox.ts';
+import type { Incoming, LinkOptions, LinkState, LinkStatus, Message, NewLink } from './link-port.ts';
+import { RefusedByBroker } from './link-port.ts';
 import { type LinkLog, OutageNotice } from './outage-notice.ts';
 import { Retry } from './retry.ts';
 import { SendWindow } from './send-window.ts';

@@ -1,8 +1,8 @@
 /** One connection of the Sparkplug edge node: counts its messages, and knows who was born in it. */
-import type { Catalog } from '../../schemas/index.ts';
-import { Unavailable } from '../kit/errors.ts';
-import type { Reading } from '../telemetry/reading.ts';
-import { type BrokerLink, RefusedByBroker } from './broker.ts';
+import type { Catalog } from '../../../schemas/index.ts';
+import { Unavailable } from '../../kit/errors.ts';
+import type { Reading } from '../../telemetry/reading.ts';
+import { type BrokerLink, RefusedByBroker } from '../link/link-port.ts';
 import {
   deviceMetrics,
   type EdgeNodeName,

@@ -1,8 +1,8 @@
 /** Makes the messages of a Sparkplug B edge node: topics, and the metrics of births, data and deaths. Pure. */
-import type { Catalog, CommandType, Stream } from '../../schemas/index.ts';
-import type { FieldType } from '../../schemas/stream.ts';
-import type { Reading } from '../telemetry/reading.ts';
-import { shownUnit } from './units.ts';
+import type { Catalog, CommandType, Stream } from '../../../schemas/index.ts';
+import type { FieldType } from '../../../schemas/stream.ts';
+import type { Reading } from '../../telemetry/reading.ts';
+import { shownUnit } from '../units.ts';
 
 export type MetricType = 'Int64' | 'Double' | 'Boolean' | 'String';
 

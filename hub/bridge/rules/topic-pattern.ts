@@ -1,5 +1,5 @@
 /** Topic patterns of rules: levels as they are, `{names}` that stand for one level each, and MQTT's `+` and `#`. Pure. */
-import { faultOfText } from './topic-name.ts';
+import { faultOfText } from '../link/topic-name.ts';
 
 /** What the named levels of a topic hold. */
 export type Captures = Readonly<Record<string, string>>;

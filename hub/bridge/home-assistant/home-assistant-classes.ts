@@ -1,5 +1,5 @@
 /** Guesses from a field's unit and name which device class and state class it has in Home Assistant; two tables. */
-import type { Field } from '../../schemas/stream.ts';
+import type { Field } from '../../../schemas/stream.ts';
 
 export interface Guess {
   /** Units, as they are shown; '' for none. */

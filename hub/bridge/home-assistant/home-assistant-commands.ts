@@ -1,6 +1,6 @@
 /** Makes buttons, numbers and selects of Home Assistant from command schemas. Pure. */
-import type { CommandType } from '../../schemas/index.ts';
-import { shownUnit } from './units.ts';
+import type { CommandType } from '../../../schemas/index.ts';
+import { shownUnit } from '../units.ts';
 
 interface Param {
   type?: string;

@@ -1,13 +1,13 @@
 /** A connection to an MQTT broker over the package `mqtt`, whose only home this is; it reconnects and queues nothing itself. */
 import { createSecureContext } from 'node:tls';
 import { connect, type IClientOptions, type IConnackPacket, type IPublishPacket, MqttClient } from 'mqtt';
-import { Unavailable, UserError } from '../kit/errors.ts';
-import { type LinkOptions, type Message, type NewLink, RefusedByBroker } from './broker.ts';
+import { Unavailable, UserError } from '../../kit/errors.ts';
+import { takeSender } from '../sender.ts';
 import type { Connection, ConnectionEvents, DialOptions, Ending } from './connection.ts';
 import { INBOX_MESSAGES, Link } from './link.ts';
+import { type LinkOptions, type Message, type NewLink, RefusedByBroker } from './link-port.ts';
 import { type EndingError, endingOf, isRefusedMessage, REASONS } from './mqtt-reasons.ts';
 import type { LinkLog } from './outage-notice.ts';
-import { takeSender } from './sender.ts';
 
 const KEEPALIVE_SECONDS = 30;
 /** How long the broker keeps subscriptions and messages while the hub is away. */

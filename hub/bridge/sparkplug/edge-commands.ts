@@ -1,12 +1,12 @@
 /** What hosts ask of devices over Sparkplug (DCMD): metrics in, commands out. */
 import { createHash } from 'node:crypto';
-import type { Catalog } from '../../schemas/index.ts';
-import type { Command } from '../commands/command.ts';
-import type { CommandRequest } from '../commands/command-request.ts';
-import type { Commands } from '../commands/commands.ts';
-import { RefusedError } from '../kit/errors.ts';
-import type { Incoming } from './broker.ts';
-import { actorOf } from './sender.ts';
+import type { Catalog } from '../../../schemas/index.ts';
+import type { Command } from '../../commands/command.ts';
+import type { CommandRequest } from '../../commands/command-request.ts';
+import type { Commands } from '../../commands/commands.ts';
+import { RefusedError } from '../../kit/errors.ts';
+import type { Incoming } from '../link/link-port.ts';
+import { actorOf } from '../sender.ts';
 import {
   type CommandMetric,
   type Metric,

@@ -1,13 +1,13 @@
 /** The hub as a Sparkplug B edge node on one broker: births, data, deaths; a sink of the journal with a cursor of its own. */
-import type { Table } from '../backplane/backplane.ts';
-import type { Command } from '../commands/command.ts';
-import type { Commands } from '../commands/commands.ts';
-import type { Devices } from '../devices/devices.ts';
-import type { PresenceBook } from '../devices/presence.ts';
-import { Unavailable } from '../kit/errors.ts';
-import type { Frame } from '../telemetry/reading.ts';
-import type { Sink } from '../telemetry/store.ts';
-import { LOOK_AGAIN_MS, type Message, type NewLink } from './broker.ts';
+import type { Table } from '../../backplane/backplane.ts';
+import type { Command } from '../../commands/command.ts';
+import type { Commands } from '../../commands/commands.ts';
+import type { Devices } from '../../devices/devices.ts';
+import type { PresenceBook } from '../../devices/presence.ts';
+import { Unavailable } from '../../kit/errors.ts';
+import type { Frame } from '../../telemetry/reading.ts';
+import type { Sink } from '../../telemetry/store.ts';
+import { LOOK_AGAIN_MS, type Message, type NewLink } from '../link/link-port.ts';
 import { createEdgeCommands, echoOf } from './edge-commands.ts';
 import { publishFrames } from './edge-data.ts';
 import { createEdgeRoster, type EdgeRoster, type RosterDeps } from './edge-roster.ts';

@@ -1,6 +1,6 @@
 /** The parts of a rule, each compiled by itself: the device's name, a field's value, the time of a measurement. Pure. */
-import type { Stream } from '../../schemas/index.ts';
-import type { Config } from '../../schemas/types.gen.ts';
+import type { Stream } from '../../../schemas/index.ts';
+import type { Config } from '../../../schemas/types.gen.ts';
 import { compilePath, type JsonPath } from './json-path.ts';
 import type { Captures } from './topic-pattern.ts';
 

@@ -1,6 +1,6 @@
 /** Tells which readings of a batch are the present and which are history, for Sparkplug's flag. Pure. */
-import type { Live } from '../telemetry/live.ts';
-import type { Frame, Reading } from '../telemetry/reading.ts';
+import type { Live } from '../../telemetry/live.ts';
+import type { Frame, Reading } from '../../telemetry/reading.ts';
 
 /** A reading that is younger is the present, even if another came after it. */
 const PRESENT_MS = 10_000;
