@@ -1,6 +1,5 @@
 /** Builds what comes in over a broker: telemetry by rules, and commands with their answers. */
-import type { RecordEvent } from './audit/audit.ts';
-import { createDamper } from './audit/damper.ts';
+import { dampRefusals } from './audit/damper.ts';
 import { createCommandResults, type OwedReply } from './bridge/command-results.ts';
 import { createInboundCommands } from './bridge/inbound-commands.ts';
 import type { BrokerLink } from './bridge/link/link-port.ts';
@@ -123,10 +122,4 @@ function openCommands({ log }: HubStart, records: Records, link: BrokerLink, opt
   });
   if (options.commands) link.subscribe(topics.commandFilter, inbound.receive);
   return { results, inbound };
-}
-
-/** Whoever sends nothing but nonsense does not fill the audit log with it. */
-function dampRefusals(record: RecordEvent): RecordEvent {
-  const damped = createDamper(record);
-  return (event) => (event.result === 'ok' ? record(event) : damped(event));
 }

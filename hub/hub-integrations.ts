@@ -1,5 +1,5 @@
 /** Builds what others see of the hub over a broker: Home Assistant its devices, hosts of Sparkplug B an edge node. */
-
+import { dampRefusals } from './audit/damper.ts';
 import type { Clearings } from './bridge/clearings.ts';
 import { settleAnnounced } from './bridge/home-assistant/announced-mark.ts';
 import { type Announcer, createAnnouncer } from './bridge/home-assistant/announcer.ts';
@@ -12,6 +12,7 @@ import type { Topics } from './bridge/topics.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
+import { RefusedError } from './kit/errors.ts';
 
 /** What all of them are made with. */
 export interface IntegrationDeps {
@@ -100,7 +101,7 @@ function openEdgeNode(
     {
       ...{ codec: sparkplugCodec, live, devices, presence, repertoire, log },
       catalog: commands ? storage.catalog : { ...storage.catalog, commands: new Map() },
-      commands: records.commands,
+      commands: { onChange: records.commands.onChange, send: auditedSend(records, link.name) },
       births: backplane.table('mqtt-births'),
       connect: (will) => connect({ name: `sparkplug-${link.name}`, isClean: true, will }),
     },
@@ -109,4 +110,21 @@ function openEdgeNode(
       markTopic: `${config.mqtt.prefix}/$sparkplug`,
     },
   );
+}
+
+/** Commands of Sparkplug hosts are written down as those of every other way in. */
+function auditedSend({ commands, audit }: Records, from: string): Records['commands']['send'] {
+  const record = dampRefusals(audit.record);
+  return async (request) => {
+    const { actor, device: target, name } = request;
+    const line = { actor, action: 'command.send', target, from };
+    try {
+      const command = await commands.send(request);
+      await record({ ...line, result: 'ok', detail: `${name} ${command.id}` });
+      return command;
+    } catch (error) {
+      if (error instanceof RefusedError) await record({ ...line, result: error.code, detail: name });
+      throw error;
+    }
+  };
 }

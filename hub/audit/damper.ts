@@ -43,3 +43,9 @@ export function createDamper(record: RecordEvent, now: () => number = Date.now):
     await record(detail === '' ? event : { ...event, detail });
   };
 }
+
+/** What was done is written down each time; whoever asks for nothing but nonsense does not fill the log with it. */
+export function dampRefusals(record: RecordEvent): RecordEvent {
+  const damped = createDamper(record);
+  return (event) => (event.result === 'ok' ? record(event) : damped(event));
+}
