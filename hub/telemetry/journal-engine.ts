@@ -66,7 +66,7 @@ export class FileJournal implements Journal {
       ...{ segments, held, last, segmentBytes, lingerMs, log, now },
       // When the end of the journal was lost, its offsets are not given to other frames: a sink has passed them.
       next: Math.max(next, cursors.highest()),
-      onDurable: (frames, base, committedAt) => this.#committed(frames, base, committedAt),
+      onDurable: (frames, base, committedAt, bytes) => this.#committed(frames, base, committedAt, bytes),
       onRefused: (frames) => tellOwners(frames, Math.min, (owner, seq) => owner.refused(seq)),
       makeRoom: () => this.#makeRoomOnDisk(),
     });
@@ -168,10 +168,10 @@ export class FileJournal implements Journal {
   }
 
   /** Devices first: what is held, then the acks; then those who read on. */
-  #committed(frames: readonly Frame[], base: Offset, committedAt: number): void {
+  #committed(frames: readonly Frame[], base: Offset, committedAt: number, bytes: number): void {
     for (const { device, epoch, seq } of frames) if (seq > 0) hold(this.#held, device, epoch, seq);
     this.#bytes = this.#segments.bytes();
-    this.#tail.push(base, frames, committedAt);
+    this.#tail.push(base, frames, committedAt, bytes);
     tellOwners(frames, Math.max, (owner, seq) => owner.durable(seq));
     for (const listener of this.#listeners) listener(frames, base + frames.length);
     this.#makeRoom();

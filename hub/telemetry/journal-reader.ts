@@ -93,12 +93,13 @@ export function createReader(files: Files, segments: Segments): Reader {
     if (base + count <= batch.next) return 0;
     batch.next = Math.max(batch.next, base);
     if (batch.frames.length === 0) mark(batch.next, segment, block, true);
+    const bytesPerFrame = block.bytes.length / count;
     let weight = 0;
     visitRecords(block.bytes, batch.next - base, (at) => {
       const frame = decodeFrame(block.bytes, at);
       batch.frames.push(frame);
       batch.next++;
-      weight += weightOf(frame);
+      weight += weightOf(frame, bytesPerFrame);
       return weight < room;
     });
     batch.committedAt = committedAt;

@@ -7,11 +7,20 @@ interface Group {
   frames: readonly Frame[];
   committedAt: number;
   weight: number;
+  /** The part of the block that is a frame's, if all of them are of one size. */
+  bytesPerFrame: number;
 }
 
-/** How many readings a frame stands for when memory and batches are counted; never 0, so that empty frames count too. */
-export function weightOf(frame: Frame): number {
-  return frame.readings.length + (frame.rejected?.length ?? 0) || 1;
+/** Several times what a reading takes that is not made to be large. */
+const BYTES_OF_A_READING = 512;
+
+/**
+ * How many readings a frame stands for when memory and batches are counted; never 0, so that empty frames count too.
+ * `bytes`: about as long it is in the journal. A reading that was refused may be nearly as long as a frame, and counts
+ * for as many as would be in its place.
+ */
+export function weightOf(frame: Frame, bytes: number): number {
+  return Math.max(frame.readings.length + (frame.rejected?.length ?? 0), Math.floor(bytes / BYTES_OF_A_READING), 1);
 }
 
 export class JournalTail {
@@ -26,10 +35,12 @@ export class JournalTail {
     this.#limit = memoryReadings;
   }
 
-  push(base: Offset, frames: readonly Frame[], committedAt: number): void {
+  /** `bytes`: of the block that the group is in the journal. */
+  push(base: Offset, frames: readonly Frame[], committedAt: number, bytes: number): void {
+    const bytesPerFrame = bytes / frames.length;
     let weight = 0;
-    for (const frame of frames) weight += weightOf(frame);
-    this.#groups.push({ base, frames, committedAt, weight });
+    for (const frame of frames) weight += weightOf(frame, bytesPerFrame);
+    this.#groups.push({ base, frames, committedAt, weight, bytesPerFrame });
     this.#weight += weight;
     while (this.#weight > this.#limit) this.#dropOldest();
   }
@@ -46,7 +57,7 @@ export class JournalTail {
       for (let i = Math.max(0, from - group.base); i < group.frames.length && weight < maxReadings; i++) {
         const frame = group.frames[i]!;
         frames.push(frame);
-        weight += weightOf(frame);
+        weight += weightOf(frame, group.bytesPerFrame);
       }
     }
     return { from, next: from + frames.length, frames, committedAt };

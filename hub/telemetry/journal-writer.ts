@@ -17,8 +17,8 @@ export interface WriterOptions {
   lingerMs: number;
   log: JournalLog;
   now: () => number;
-  /** A group is on the disk. `committedAt`: Unix milliseconds. */
-  onDurable(frames: readonly Frame[], base: Offset, committedAt: number): void;
+  /** A group is on the disk, and took so many bytes there. `committedAt`: Unix milliseconds. */
+  onDurable(frames: readonly Frame[], base: Offset, committedAt: number, bytes: number): void;
   /** These frames were taken and will never be on the disk. */
   onRefused(frames: readonly Frame[]): void;
   /** Before a new attempt after the disk was full. Resolves to whether it is worth one. */
@@ -112,13 +112,15 @@ export function createWriter(options: WriterOptions): Writer {
   async function commit() {
     const base = next;
     const committedAt = now();
+    let bytes = 0;
     try {
       current = await segmentWithRoom();
       const { segment, file } = current;
       const block = flying.block.finish(base, committedAt);
       await writeFully(file, block, segment.bytes);
       await file.datasync();
-      segment.bytes += block.length;
+      bytes = block.length;
+      segment.bytes += bytes;
     } catch (error) {
       await recoverFrom(error);
       return;
@@ -126,7 +128,7 @@ export function createWriter(options: WriterOptions): Writer {
     failures = 0;
     const frames = flying.take();
     next += frames.length;
-    onDurable(frames, base, committedAt);
+    onDurable(frames, base, committedAt, bytes);
   }
 
   async function segmentWithRoom() {

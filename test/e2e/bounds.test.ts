@@ -11,6 +11,8 @@ const PEERS = 20;
 /** Each peer sends so much, if it is let; what the hub would keep for all of them without a bound is far beyond the limit. */
 const PEER_MIB = 32;
 const LIMIT_MIB = 250;
+/** Far less than all of them together. */
+const LONG_LIMIT_MIB = 550;
 const PATIENCE_MS = 60_000;
 
 let hub: TestHub;
@@ -73,4 +75,29 @@ it.each<[string, Buffer, boolean]>([
   }
   for (const socket of peers) socket.destroy();
   expect(most).toBeLessThan(LIMIT_MIB);
+});
+
+it(`refused readings as long as a frame cost at most ${LONG_LIMIT_MIB} MiB, however many are kept`, async () => {
+  hub = await startTestHub({ HUB_LIMITS__BYTES_PER_SECOND: '1000000000' });
+  const long = 'x'.repeat(120_000);
+  const device = await connectRaw(hub, { token: await hub.addDevice('d1') });
+  device.say({ type: 'hello', epoch: 'long' });
+  await device.next();
+  const before = rssMib();
+  let most = 0;
+  const FRAMES = 5_500;
+  const AHEAD = 20;
+  let acked = 0;
+  for (let seq = 1; acked < FRAMES; ) {
+    while (seq <= FRAMES && seq - acked <= AHEAD) {
+      device.say({ type: 'telemetry', seq, stream: 'unknown', readings: [{ text: long }] });
+      seq++;
+    }
+    const answer = await device.next();
+    if (answer.type === 'ack') acked = Number(answer.seq);
+    else expect(answer.type).toBe('reject');
+    most = Math.max(most, rssMib() - before);
+  }
+  device.close();
+  expect(most).toBeLessThan(LONG_LIMIT_MIB);
 });

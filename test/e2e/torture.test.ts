@@ -18,8 +18,12 @@ it(
   async () => {
     const args = ['torture/main.ts', '--minutes', MINUTES, '--devices', DEVICES, '--seed', SEED, '--json'];
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
-    const [output, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-    expect(output, errors).toMatch(/^\{/);
+    const [output, errors, [code, signal]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, 'exit'),
+    ]);
+    expect(output, `${signal ?? code}: ${errors}`).toMatch(/^\{/);
     const { figures } = JSON.parse(output) as { figures: Figures };
     const { lost, phantom, duplicated, unanswered, poisonLost, bridgeLost, broken, orders } = figures;
     const { twice, late, open } = orders;
