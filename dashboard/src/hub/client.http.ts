@@ -32,6 +32,8 @@ export class HubAway extends Error {
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
+/** Requests that have no answer yet. */
+const underWay = new Set<Promise<unknown>>();
 let csrf = '';
 let onSessionEnd = () => {};
 
@@ -55,6 +57,12 @@ export function useCsrf(token: string): void {
 /** Called when the hub no longer knows the session. */
 export function whenSessionEnds(listener: () => void): void {
   onSessionEnd = listener;
+}
+
+/** Resolves when what was asked is answered, or after `withinMs`. */
+export async function untilAnswered(withinMs: number): Promise<void> {
+  const patience = new Promise((resolve) => setTimeout(resolve, withinMs));
+  await Promise.race([Promise.allSettled(underWay), patience]);
 }
 
 /** A path with a query; members that are undefined or empty are left out. */
@@ -81,13 +89,15 @@ export async function call<T>(method: Method, url: string, body?: unknown, optio
   if (method !== 'GET') headers['x-csrf-token'] = csrf;
   if (body !== undefined) headers['content-type'] = 'application/json';
   if (options.idempotencyKey !== undefined) headers['idempotency-key'] = options.idempotencyKey;
-  const response = await fetch(url, {
+  const asked = fetch(url, {
     method,
     headers,
     credentials: 'same-origin',
     ...(body !== undefined && { body: JSON.stringify(body) }),
     ...(options.signal && { signal: options.signal }),
-  }).catch((error: unknown) => {
+  }).finally(() => underWay.delete(asked));
+  underWay.add(asked);
+  const response = await asked.catch((error: unknown) => {
     throw options.signal?.aborted ? error : new HubAway();
   });
   noteClock(response.headers.get('date'));

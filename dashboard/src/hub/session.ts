@@ -1,9 +1,12 @@
 /** Who is signed in: the session that the cookie stands for, and what its role may do. */
 import { signal } from '@preact/signals';
-import { call, get, HubRefusal, post, useCsrf, whenSessionEnds } from './client.http.ts';
+import { call, get, HubRefusal, post, untilAnswered, useCsrf, whenSessionEnds } from './client.http.ts';
 
 export const ROLES = ['viewer', 'operator', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
+
+/** So long may what was asked before delay a sign-out. */
+const PATIENCE_MS = 2_000;
 
 export interface Session {
   operator: string;
@@ -50,6 +53,7 @@ export async function signIn(key: { token: string } | { link: string }): Promise
 export async function signOut(): Promise<void> {
   // The pages go first, so that none of them asks with a session that has ended.
   session.value = undefined;
+  await untilAnswered(PATIENCE_MS);
   try {
     await call('DELETE', '/v1/session');
   } finally {
