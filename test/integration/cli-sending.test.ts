@@ -62,8 +62,8 @@ describe('who is meant', () => {
 describe('mistakes that the hub finds', () => {
   it.each([
     [
-      ['set-interval', 'seconds=100000', '--ttl', '5s', '--timeout', '40d'],
-      ['--timeout must be at most 1d', '--ttl must be at least 1m'],
+      ['set-interval', 'seconds=100000', '--ttl', '500ms', '--timeout', '40d'],
+      ['--timeout must be at most 1d', '--ttl must be at least 1s'],
     ],
     [['set-interval', 'seconds=100000'], ['seconds must be at most 86400']],
     [['set-interval'], ['seconds is missing']],
