@@ -77,7 +77,7 @@ function onRequest(weather: Weather, chunk: Buffer, client: Socket, upstream: So
 }
 
 function onAnswer(weather: Weather, chunk: Buffer, client: Socket): void {
-  if (weather.kind === 'cut-answer') client.destroy();
+  if (weather.kind === 'cut-answer' || weather.kind === 'cut-request') client.destroy();
   else if (weather.kind === 'slow') setTimeout(() => client.write(chunk), weather.ms);
   else if (weather.kind !== 'deaf') client.write(chunk);
 }
