@@ -15,7 +15,7 @@ const SLOTS = 32;
  */
 const HOLD_MS = 125;
 /** As many as get their turn before a device would give up waiting. */
-const MAX_WAITING = 2_048;
+const MAX_WAITING = 4_096;
 
 export function createTurnstile<Key>(): Turnstile<Key> {
   const inside = new Map<Key, NodeJS.Timeout>();

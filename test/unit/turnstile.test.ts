@@ -41,7 +41,7 @@ describe('the turnstile', () => {
 
   it('has a bounded queue', () => {
     const { taken } = crowd(3_000);
-    expect(taken.filter(Boolean)).toHaveLength(32 + 2_048);
+    expect(taken.filter(Boolean)).toHaveLength(32 + 4_096);
     expect(taken.at(-1)).toBe(false);
   });
 
