@@ -15,7 +15,7 @@ import type { Frame, Reading, Value } from './reading.ts';
 import { bySeries, misfit } from './series.ts';
 import type { Refused } from './store.ts';
 
-/** Lines sorted by series; line `i` is `readings[i]` of `frames[i]`. */
+/** Lines sorted by series; line `i` is `readings[i]` of `frames[i]`, and empty when it needs no writing any more. */
 export interface EncodedBatch {
   lines: string[];
   frames: Frame[];

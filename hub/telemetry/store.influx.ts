@@ -29,6 +29,11 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
   const summed = openRollups(client, options);
   let ready: Promise<void> | undefined;
   let turn: Promise<unknown> = Promise.resolve();
+  /**
+   * Batches that an outage interrupted. What was refused is not asked again, or many refusals between many outages would
+   * never end; what was written is written again, because an InfluxDB that restarted may have lost it.
+   */
+  const begun = new WeakMap<readonly Frame[], EncodedBatch>();
 
   /** Once for each start, and again when the server says that something is missing. */
   function ensure(): Promise<void> {
@@ -49,11 +54,14 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
 
   /** Writes the lines `from` ≤ i < `to`; where some are refused, both halves of them, in order, down to the single line. */
   async function writeLines(batch: EncodedBatch, from: number, to: number): Promise<void> {
-    const verdict = await send(batch.lines.slice(from, to).join('\n'));
+    const lines = batch.lines.slice(from, to).filter((line) => line !== '');
+    if (lines.length === 0) return;
+    const verdict = await send(lines.join('\n'));
     if (verdict.kind === 'retry' || verdict.kind === 'stall') throw unavailable(verdict);
     if (verdict.kind === 'done') return;
     if (to - from === 1) {
       batch.refused.push({ frame: batch.frames[from]!, reading: batch.readings[from]!, message: verdict.message });
+      batch.lines[from] = '';
       return;
     }
     const middle = (from + to) >>> 1;
@@ -62,10 +70,12 @@ export function createInfluxStore(options: InfluxOptions): TelemetryStore {
   }
 
   async function writeNow(frames: readonly Frame[]): Promise<Refused[]> {
-    const batch = encode(frames);
+    const batch = begun.get(frames) ?? encode(frames);
     if (batch.lines.length === 0) return batch.refused;
+    begun.set(frames, batch);
     await ensure();
     await writeLines(batch, 0, batch.lines.length);
+    begun.delete(frames);
     summed?.touched(frames, Date.now());
     return batch.refused;
   }

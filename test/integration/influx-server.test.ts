@@ -13,6 +13,7 @@ import { streams } from '../helpers/streams.ts';
 import { startWeatherProxy, type Weather, type WeatherProxy } from '../helpers/weather-proxy.ts';
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 const opened: TelemetryStore[] = [];
 let databases = 0;
 
@@ -220,6 +221,29 @@ describe('a bad network before InfluxDB', () => {
     expect(await outcome(store.write(some(10)))).toMatchObject({ name: 'Unavailable', stalled: true });
     proxy.weather = { kind: 'fair' };
     expect(await store.write(some(10))).toEqual([]);
+  });
+
+  it('that is away again and again still lets a batch with many refusals through', async () => {
+    const { store } = storeAt(proxy.url, { retentionDays: 2 });
+    proxy.weather = { kind: 'fair' };
+    await store.write(some(1));
+    const now = Date.now();
+    const frames = Array.from({ length: 64 }, (_, index) => {
+      const isTooOld = index % 16 === 5;
+      return frameOf('fresh', 'probe', [{ ts: now - (isTooOld ? 3 * DAY_MS : 0) + index, turns: index }]);
+    });
+    const requests = () => proxy.counts.fair + proxy.counts.answer;
+    Object.defineProperty(proxy, 'weather', {
+      get: () => (requests() % 20 === 0 ? { kind: 'answer', status: 503 } : { kind: 'fair' }),
+      configurable: true,
+    });
+    let attempts = 0;
+    let refused: Refused[] | undefined;
+    while (refused === undefined && attempts++ < 20) refused = await store.write(frames).catch(() => undefined);
+    Object.defineProperty(proxy, 'weather', { value: { kind: 'fair' }, writable: true });
+    expect(attempts).toBeGreaterThan(1);
+    expect(refused?.map(({ frame }) => frames.indexOf(frame))).toEqual([5, 21, 37, 53]);
+    expect(await store.query({ ...everything, device: 'fresh', to: now + 100 })).toHaveLength(60);
   });
 
   it('that limits the size of a body makes the store send smaller ones', async () => {

@@ -3,9 +3,10 @@
 interface SparklineProps {
   /** Oldest first. */
   points: readonly { ts: number; value: number }[];
-  /** Unix milliseconds. */
-  from: number;
+  /** The right edge, Unix milliseconds. */
   to: number;
+  /** The most that is shown. It begins with the first point, so that the line fills its place from the start. */
+  spanMs: number;
   label: string;
   /** Fills the ground below the line, from 0 up. */
   filled?: boolean;
@@ -15,9 +16,12 @@ interface SparklineProps {
 const WIDTH = 100;
 const HEIGHT = 30;
 const EDGE = 2;
+/** Two points a second apart would look like a history otherwise. */
+const LEAST_SPAN_MS = 10_000;
 
 /** As wide as its place. */
-export function Sparkline({ points, from, to, label, filled = false, hue = 1 }: SparklineProps) {
+export function Sparkline({ points, to, spanMs, label, filled = false, hue = 1 }: SparklineProps) {
+  const from = Math.max(to - spanMs, Math.min(points[0]?.ts ?? to, to - LEAST_SPAN_MS));
   const line = pathOf(points, from, to, filled);
   return (
     <svg

@@ -42,16 +42,19 @@ export function Presence({ devices }: { devices: HubStatus['devices'] }) {
 /** Readings per second, now and in the last minutes. */
 export function Throughput({ status, beats, spanMs }: { status: HubStatus; beats: Beat[]; spanMs: number }) {
   const { accepted, perSecond } = status.readings;
-  const now = beats.at(-1)?.ts ?? 0;
-  // Begins at the first beat, so that the line fills its place from the start.
-  const from = Math.max(now - spanMs, Math.min(beats[0]?.ts ?? now, now - 20_000));
   return (
     <Card title="Readings" actions={<span class="soft">{count(accepted)} since the start</span>}>
       <div class="throughput">
         <p>
           <strong>{measured(Math.round(perSecond * 10) / 10)}</strong> <span class="soft">each second</span>
         </p>
-        <Sparkline points={beats} from={from} to={now} label="Readings each second in the last minutes" filled />
+        <Sparkline
+          points={beats}
+          to={beats.at(-1)?.ts ?? 0}
+          spanMs={spanMs}
+          label="Readings each second in the last minutes"
+          filled
+        />
       </div>
     </Card>
   );

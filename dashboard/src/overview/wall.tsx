@@ -120,8 +120,8 @@ function Voice({ id, trace, hue }: { id: string; trace: Trace | undefined; hue: 
       {field && (
         <Sparkline
           points={trace.series.line}
-          from={to - SPAN_MS}
           to={to}
+          spanMs={SPAN_MS}
           label={`${field.title} in the last two minutes`}
           hue={hue}
         />
