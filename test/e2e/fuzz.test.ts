@@ -12,6 +12,7 @@ import { createdIn } from '../helpers/strace.ts';
 const FRAMES = Number(process.env.TEST_FUZZ_FRAMES ?? 50_000);
 const SEED = Number(process.env.TEST_SEED ?? Date.now() % 1_000_000_000);
 /** Calls that can bring a name into a file system. */
+const COMPILED = process.env.NODE_COMPILE_CACHE!;
 const CREATING =
   'open,openat,openat2,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,mknod,mknodat';
 
@@ -28,7 +29,8 @@ it(`answers ${FRAMES} spoilt frames by the protocol, stays calm, and creates not
   expect(campaign.fates.frames).toBeGreaterThanOrEqual(FRAMES * 0.9);
   for (const fate of ['acked', 'rejected', 'flow', 'again', 'errors'] as const)
     expect(campaign.fates[fate], fate).toBeGreaterThan(0);
-  const created = createdIn(readFileSync(trace, 'utf8'));
+  // What Node keeps of compiled files is the tests' wish, not the hub's.
+  const created = createdIn(readFileSync(trace, 'utf8')).filter((path) => !path.startsWith(COMPILED));
   expect(created.filter((path) => path.startsWith(campaign.dataDir)).length).toBeGreaterThan(5);
   expect(created.filter((path) => !path.startsWith(`${campaign.dataDir}/`) && path !== campaign.loopFile)).toEqual([]);
   expect(existsSync('/tmp/hub-was-here')).toBe(false);

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BARE_ENV } from '../helpers/cli.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
 import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
@@ -101,7 +102,7 @@ async function tokenFrom(name: string, path: string, body: unknown): Promise<str
 }
 
 function cli(args: string[], env: Record<string, string> = {}): Promise<void> {
-  const environment = { PATH: process.env.PATH, HUB_DATA: hub.dataDir, ...env };
+  const environment = { ...BARE_ENV, HUB_DATA: hub.dataDir, ...env };
   return new Promise((resolve) => {
     execFile(process.execPath, ['hub/main.ts', ...args], { env: environment }, (_error, stdout, stderr) => {
       note('CLI output', `${stdout}\n${stderr}`);

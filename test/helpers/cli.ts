@@ -4,6 +4,9 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
+/** An environment without anything of the hub's, or of the person's who runs the tests. */
+export const BARE_ENV = { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE };
+
 /** Resolves to its exit code and what it wrote. Options of the hub in the environment are only those of `env`. */
 export function runHub(
   args: string[],

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../helpers/api.ts';
+import { BARE_ENV } from '../helpers/cli.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
 let hub: TestApi;
@@ -17,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => hub.close());
 
 async function ended(program: string, args: string[], input = '', more: Record<string, string> = {}) {
-  const env = { PATH: process.env.PATH, HUB_DATA: hub.dataDir, TERM: 'dumb', ...more };
+  const env = { ...BARE_ENV, HUB_DATA: hub.dataDir, TERM: 'dumb', ...more };
   const child = spawn(program, args, { env });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => (output.stdout += chunk));
@@ -151,7 +152,7 @@ describe('a command that hurts', () => {
       'script',
       ['-qec', `"${process.execPath}" "${PROGRAM}" groups send reboot --all`, '/dev/null'],
       {
-        env: { PATH: process.env.PATH, HUB_DATA: hub.dataDir, TERM: 'dumb' },
+        env: { ...BARE_ENV, HUB_DATA: hub.dataDir, TERM: 'dumb' },
       },
     );
     let shown = '';

@@ -5,6 +5,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { REFUSED, startApi, type TestApi } from '../helpers/api.ts';
+import { BARE_ENV } from '../helpers/cli.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
 let hub: TestApi;
@@ -20,7 +21,7 @@ afterEach(async () => {
 });
 
 function start(args: string[], env: Record<string, string> = { HUB_DATA: hub.dataDir }) {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...BARE_ENV, ...env } });
   running.push(child);
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => {

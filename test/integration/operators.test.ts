@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registerCli } from '../../hub/cli.ts';
 import { startApi, type TestApi } from '../helpers/api.ts';
+import { BARE_ENV } from '../helpers/cli.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
 let hub: TestApi;
@@ -17,7 +18,7 @@ afterEach(() => hub.close());
 
 async function run(...args: string[]) {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
-    env: { PATH: process.env.PATH, HUB_DATA: hub.dataDir },
+    env: { ...BARE_ENV, HUB_DATA: hub.dataDir },
   });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startApi, type TestApi } from '../helpers/api.ts';
+import { BARE_ENV } from '../helpers/cli.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
 const DAILY = { id: 'daily', cron: '0 3 * * *', timeZone: 'Europe/Berlin', device: 'a', name: 'identify' };
@@ -18,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => hub.close());
 
 async function run(...args: string[]) {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { PATH: process.env.PATH, HUB_DATA: hub.dataDir } });
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...BARE_ENV, HUB_DATA: hub.dataDir } });
   const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (chunk) => (output.stdout += chunk));
   child.stderr.on('data', (chunk) => (output.stderr += chunk));
