@@ -204,7 +204,8 @@ describe('hub query', () => {
     expect(await run(['query', 'a,b', 'power', '--ndjson'])).toMatchObject({ stdout: line.replace('b', 'a') + line });
     expect(await run(['query', 'floor=1', 'power', '--ndjson'])).toMatchObject({ stdout: line });
     const { stdout } = await run(['query', 'floor=1', 'power', '--points', '10']);
-    expect(stdout).toMatch(/^TIME +device .* power +power_min +power_max$/m);
+    expect(stdout).toMatch(/^TIME +device +resolution +power +voltage\n2026-07-01 \S+ +b +raw +3.5 +230\n$/);
+    expect(hub.store.asked.at(-1)).toMatchObject({ device: 'b', buckets: { fn: 'envelope' } });
   });
 
   it('tells each mistake that the hub found by the option that was typed', async () => {
