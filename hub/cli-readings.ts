@@ -42,7 +42,8 @@ export function registerReadings(program: Command, verb: AddVerb): void {
     .option('--json', 'one JSON object a line');
 }
 
-async function runQuery({ client, options, color, print, hint }: Session, device = '', stream = '') {
+async function runQuery(session: Session, device = '', stream = '') {
+  const { client, options, color, print, pour, hint } = session;
   const asked = Object.entries({ ...options, stream }).filter(
     ([name, value]) => ASKED.has(name) && value !== undefined,
   );
@@ -50,16 +51,30 @@ async function runQuery({ client, options, color, print, hint }: Session, device
     device,
     new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)])),
   );
-  const type = options.csv ? 'text/csv' : options.ndjson && 'application/x-ndjson';
-  if (type) {
-    print((await client.text(path, type)).trimEnd());
-    return;
-  }
+  if (options.csv) return pour(client.text(path, 'text/csv'));
+  if (options.ndjson) return pour(client.text(path, 'application/x-ndjson'));
+  if (options.json) return pour(legibly(client.text(path, 'application/json')));
   const answer = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
-  if (options.json) print(JSON.stringify(answer, undefined, 2));
-  else if (answer.rows.length === 0)
+  if (answer.rows.length === 0)
     hint(`No readings of ${device} in ${stream} between ${options.from} and ${options.to}.`);
   else print(show.rowTable(answer.rows, color));
+}
+
+/** Characters of JSON that a person may want to read; longer ones are for programs. */
+const LEGIBLE_CHARS = 1_000_000;
+
+/** JSON with a line for each value when it is short, and as it comes when it is long. */
+async function* legibly(texts: AsyncIterable<string>): AsyncGenerator<string> {
+  let held = '';
+  let isLong = false;
+  for await (const text of texts) {
+    held += text;
+    isLong ||= held.length > LEGIBLE_CHARS;
+    if (!isLong) continue;
+    yield held;
+    held = '';
+  }
+  yield `${isLong ? held : JSON.stringify(JSON.parse(held), undefined, 2)}\n`;
 }
 
 /** The id of a device has neither a comma nor an equals sign. */

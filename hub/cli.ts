@@ -1,4 +1,5 @@
 /** The verbs of the command line that speak to a running hub; a client of the operator API and nothing else. */
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
@@ -90,7 +91,14 @@ async function runVerb(command: Command, run: Verb) {
   process.stdout.on('error', interrupt);
   try {
     const reconnect = () => connect(dataDir, process.env, stop.signal);
-    const session = { client: await reconnect(), reconnect, options, tags: tag, stopped: stop.signal, ...outputs() };
+    const session = {
+      client: await reconnect(),
+      reconnect,
+      options,
+      tags: tag,
+      stopped: stop.signal,
+      ...outputs(stop.signal),
+    };
     const ask = askOn(process.stdin, process.stderr, stop.signal);
     await run({ ...session, ...(ask && { ask }) }, ...command.args);
   } catch (error) {
@@ -102,10 +110,23 @@ async function runVerb(command: Command, run: Verb) {
   }
 }
 
-function outputs() {
+function outputs(stopped: AbortSignal) {
   const { stdout, stderr } = process;
   const print = (text: string) => void stdout.write(`${text}\n`);
   const color = pc.createColors(stdout.isTTY === true && pc.isColorSupported);
   const reprint = stdout.isTTY ? createLogUpdate(stdout) : print;
-  return { print, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
+  const pour = (texts: AsyncIterable<string>) => pourInto(stdout, texts, stopped);
+  return { print, pour, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
+}
+
+async function pourInto(output: NodeJS.WriteStream, texts: AsyncIterable<string>, stopped: AbortSignal) {
+  let isRead = true;
+  output.once('error', () => {
+    isRead = false;
+  });
+  try {
+    for await (const text of texts) if (!output.write(text)) await once(output, 'drain', { signal: stopped });
+  } catch (error) {
+    if (isRead) throw error;
+  }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Unavailable } from '../../hub/kit/errors.ts';
 import { REFUSED, startApi, type TestApi } from '../helpers/api.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../hub/main.ts');
@@ -180,7 +181,7 @@ describe('hub query', () => {
     ]);
     expect(JSON.parse((await run([...asked, '--json'])).stdout).rows).toHaveLength(1);
     expect(await run([...asked, '--json', '--csv'])).toMatchObject({ code: 2, stdout: '' });
-    expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\n');
+    expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\r\n');
   });
 
   it('ends with 130 when Ctrl-C comes before the answer', async () => {
@@ -196,6 +197,44 @@ describe('hub query', () => {
     const { child, ended } = start(['query', 'a', 'power', '--limit', '10000']);
     child.stdout.once('data', () => child.stdout.destroy());
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it.each(['--csv', '--ndjson', '--json'])(
+    'hands a long answer on (%s) as it comes, at the pace of its reader',
+    async (format) => {
+      // A page of four megabytes, of which there are a thousand.
+      hub.store.answer(() => {
+        const { to, limit } = hub.store.asked.at(-1)!;
+        return Array.from({ length: limit }, (_, n) => ({ ts: to - n - 1, state: 'x'.repeat(4_000) }));
+      });
+      const { child, ended } = start(['query', 'a', 'machine', '--from', '0', '--limit', '1000000', format]);
+      let bytes = 0;
+      child.stdout.on('data', ({ length }) => {
+        bytes += length;
+        if (bytes > 20_000_000) child.stdout.pause();
+      });
+      await expect.poll(() => child.stdout.isPaused(), { timeout: 20_000 }).toBe(true);
+      const settled = async (before: number): Promise<number> => {
+        await new Promise((done) => setTimeout(done, 200));
+        return hub.store.asked.length === before ? before : settled(hub.store.asked.length);
+      };
+      expect(await settled(-1)).toBeLessThan(20);
+      child.stdout.destroy();
+      expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    },
+  );
+
+  it('says that the answer is not whole when the store fails in the middle', async () => {
+    hub.store.answer(() => {
+      const { to, limit } = hub.store.asked.at(-1)!;
+      if (hub.store.asked.length > 5) throw new Unavailable('gone');
+      return Array.from({ length: limit }, (_, n) => ({ ts: to - n - 1, power: n }));
+    });
+    const { code, stderr } = await run(['query', 'a', 'power', '--from', '0', '--limit', '1000000', '--csv']);
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/broke in the middle of the answer: .* is not whole\.\n$/),
+    ]);
   });
 
   it('asks several devices, or those with a tag, at once', async () => {
