@@ -35,6 +35,7 @@ const OPTIONS: Record<string, string> = {
 const ARGUMENTS: Record<string, string[]> = {
   name: ['command', 'name'],
   id: ['id', 'device', 'schedule', 'group'],
+  tag: ['device'],
 };
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 

@@ -251,6 +251,37 @@ describe('hub query', () => {
     const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^--fields: "colour" is no field of power.*\n--from must be .*\n$/);
+    expect((await run(['query', 'a,b=3', 'power'])).stderr).toBe('<device> must be name=value\n');
+  });
+
+  it('tells whoever said no limit that there is one', async () => {
+    const rows = Array.from({ length: 100 }, (_, n) => ({ ts: 100 - n, power: n / 3 }));
+    hub.store.answer(() => rows.slice(0, hub.store.asked.at(-1)!.limit));
+    const hint = 'There may be more: without --limit there are at most 100 rows of each device.\n';
+    for (const format of [[], ['--csv'], ['--ndjson']])
+      expect((await run(['query', 'a', 'power', ...format])).stderr).toBe(hint);
+    expect((await run(['query', 'a', 'power', '--limit', '100', '--csv'])).stderr).toBe('');
+  });
+
+  it('shows as many digits as a person reads, and a dash where nothing was measured', async () => {
+    hub.store.answer(() => [{ ts: 0, power: 64.00983759733037 }]);
+    const asked = [
+      'query',
+      'a',
+      'power',
+      '--from',
+      '0',
+      '--to',
+      '2',
+      '--every',
+      '1ms',
+      '--fields',
+      'power',
+      '--order',
+      'asc',
+    ];
+    expect((await run([...asked, '--fill', 'null'])).stdout).toMatch(/ 64\.0098376\n.* –\n$/);
+    expect((await run([...asked, '--csv'])).stdout).toContain('64.00983759733037');
   });
 
   it('shows no control characters that came from a device', async () => {
