@@ -1,9 +1,9 @@
 /** The verbs of readings: those in the store, and those that come in. */
 import { type Command, Option } from 'commander';
-import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './cli-session.ts';
-import * as show from './cli-tables.ts';
-import { backoffMs } from './kit/backoff.ts';
-import { UserError } from './kit/errors.ts';
+import { backoffMs } from '../kit/backoff.ts';
+import { UserError } from '../kit/errors.ts';
+import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './session.ts';
+import * as show from './tables.ts';
 
 /** The options of a query that are the API's own parameters. */
 const ASKED = new Set([...['stream', 'from', 'to', 'fields', 'every', 'fn', 'fill', 'points', 'order', 'limit']]);

@@ -1,8 +1,8 @@
 /** Mistakes that the hub found in a request, told in the words that were typed: options and arguments, not JSON pointers. */
 import type { Command } from 'commander';
-import type { Mistake } from './api/problem.ts';
-import { EXIT } from './cli-session.ts';
-import { UserError } from './kit/errors.ts';
+import type { Mistake } from '../api/problem.ts';
+import { UserError } from '../kit/errors.ts';
+import { EXIT } from './session.ts';
 
 /** The hub did not understand the request. Its message has a line for each mistake. */
 export class RequestMistake extends UserError {

@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import type { Problem } from './api/problem.ts';
-import { RequestMistake } from './cli-mistakes.ts';
-import { type Client, EXIT, type ServerEvent } from './cli-session.ts';
-import { UserError } from './kit/errors.ts';
+import type { Problem } from '../api/problem.ts';
+import { UserError } from '../kit/errors.ts';
+import { RequestMistake } from './mistakes.ts';
+import { type Client, EXIT, type ServerEvent } from './session.ts';
 
 /** The part of <data>/hub.json that a client needs. */
 interface HubFile {

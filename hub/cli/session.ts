@@ -1,8 +1,8 @@
 /** What a verb of the CLI is given, and the exit codes it ends with, in code and in words. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { Colors } from './cli-tables.ts';
-import type { Role } from './operators/operators.ts';
+import type { Role } from '../operators/operators.ts';
+import type { Colors } from './tables.ts';
 
 /** What the process's exit code says. */
 export const EXIT = {

@@ -1,11 +1,11 @@
 /** How the CLI shows things to people: tables, times, sizes and one line for each reading. */
 import type pc from 'picocolors';
 import stringWidth from 'string-width';
-import type { HubStatus } from './api/status.ts';
-import type { Command } from './commands/command.ts';
-import type { Device } from './devices/devices.ts';
-import type { Presence, SessionRecord } from './devices/presence.ts';
-import type { SinkState } from './telemetry/sinks.ts';
+import type { HubStatus } from '../api/status.ts';
+import type { Command } from '../commands/command.ts';
+import type { Device } from '../devices/devices.ts';
+import type { Presence, SessionRecord } from '../devices/presence.ts';
+import type { SinkState } from '../telemetry/sinks.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
