@@ -36,8 +36,8 @@ export function createLongAnswers({ most = 16, patienceMs = 300_000 }: LongAnswe
   return {
     admit(operator, stream) {
       const own = places.get(operator) ?? 0;
-      if (own >= mostOfOne) throw tooMany(`You are reading ${own} long answers, as many as one operator may`);
-      if (taken >= most) throw tooMany(`${taken} long answers are being read, as many as there may be`);
+      if (own >= mostOfOne) throw tooMany(`You are reading as many long answers as one operator may (${own})`);
+      if (taken >= most) throw tooMany(`As many long answers are being read as there may be (${taken})`);
       change(operator, 1);
       return async (outlet) => {
         try {

@@ -134,11 +134,11 @@ describe('long answers at a time', () => {
     await begin('viewer');
     const refused = await narrow.call('GET', LONG, { token: narrow.tokens.viewer });
     expect(refused).toMatchObject({ status: 429, body: { code: 'too-many-answers' } });
-    expect(refused.body.detail).toMatch(/^You are reading 2 long answers, as many as one operator may: wait until /);
+    expect(refused.body.detail).toMatch(/^You are reading as many long answers as one operator may \(2\): wait until /);
     expect(refused.headers.get('retry-after')).toBe('5');
     await begin('operator');
     const { body } = await narrow.call('GET', LONG, { token: narrow.tokens.operator });
-    expect(body.detail).toMatch(/^3 long answers are being read, as many as there may be: /);
+    expect(body.detail).toMatch(/^As many long answers are being read as there may be \(3\): /);
     const short = `/v1/devices/a/telemetry?${RANGE}&limit=1000`;
     expect((await narrow.call('GET', short, { token: narrow.tokens.viewer })).body.rows).toHaveLength(1_000);
   });
