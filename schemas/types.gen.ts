@@ -312,6 +312,10 @@ minVersion: ("TLSv1.2" | "TLSv1.3")
  * Addresses and networks of proxies, whose X-Forwarded-For tells the address of an operator.
  */
 trustedProxies: string[]
+/**
+ * Telemetry answers of more than 1,000 rows or 100 devices that are written at a time, half of them for one operator; who asks for more is told to come back.
+ */
+longAnswers: number
 }
 /**
  * The telemetry store.
