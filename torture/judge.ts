@@ -190,7 +190,5 @@ function leaksOf({ hub, devices }: World): number {
 }
 
 function leftOutOf({ disk }: World): string[] {
-  const leftOut = ['steps of the clock: the machine has one clock, and others live by it'];
-  if (!disk) leftOut.push('the full disk: a small one can be mounted by root only');
-  return leftOut;
+  return disk ? [] : ['the full disk: a small one can be mounted by root only'];
 }

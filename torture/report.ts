@@ -25,7 +25,7 @@ export function reportOf(figures: Figures, plan: Plan): string {
       PROMISES.map(({ id, promise, broken }) => [promise, id, count(broken(figures))]),
     ),
     ...(words.length > 0 ? [words.map((line) => `- ${line}`).join('\n')] : []),
-    `Left out: ${leftOut.join('; ')}.`,
+    ...(leftOut.length > 0 ? [`Left out: ${leftOut.join('; ')}.`] : []),
     verdictLine(figures),
   ].join('\n\n');
 }
