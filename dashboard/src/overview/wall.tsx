@@ -96,7 +96,7 @@ function begin(traces: Map<string, Trace>, device: string, stream: string, readi
   if (field === undefined) return undefined;
   const series = new Series(SPAN_MS / POINTS, numberOnly);
   const to = hubNow();
-  history({ device, stream, from: to - SPAN_MS, to, points: POINTS }).then(
+  history({ device, stream, from: to - SPAN_MS, to, how: { points: POINTS } }).then(
     ({ rows }) => series.load(rows, field),
     () => {},
   );
