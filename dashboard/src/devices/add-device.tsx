@@ -3,9 +3,9 @@ import { useState } from 'preact/hooks';
 import { catalog } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
 import { gatewayUrl } from '../hub/gateway.ts';
-import { Dialog } from '../kit/dialog.tsx';
+import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
-import { Choice, Copyable, Trouble } from '../kit/parts.tsx';
+import { Choice, Copyable } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { linkTo } from '../router.ts';
 import { sampleOf } from './sample.ts';
@@ -58,15 +58,7 @@ function AddForm({ onMade, onCancel }: { onMade(device: { id: string; token: str
         mistake={form.mistakeAt('/tags')}
         input={{ placeholder: 'floor=1, building=north', spellcheck: false }}
       />
-      {form.error && <Trouble error={form.error} />}
-      <footer>
-        <button type="button" onClick={onCancel}>
-          Cancel
-        </button>
-        <button type="submit" class="primary" disabled={form.busy}>
-          Add
-        </button>
-      </footer>
+      <FormEnd form={form} yes="Add" onCancel={onCancel} />
     </form>
   );
 }

@@ -99,7 +99,7 @@ function LimitFields({ texts, set, mistakeAt }: RuleFieldsProps) {
           input={DECIMAL}
         />
         <TextField
-          label="Over at (optional)"
+          label="Over at"
           unit={unit}
           value={clear}
           onText={(next) => set({ clear: next })}

@@ -5,9 +5,8 @@ import { targetOf } from '../commands/target.ts';
 import { catalog } from '../hub/catalog.ts';
 import { patch, path, post } from '../hub/client.http.ts';
 import { targetText } from '../hub/commands.ts';
-import { Dialog } from '../kit/dialog.tsx';
+import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
-import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { changeOf, isAboutDevices, ruleFrom, type Texts, targetIn, textsOf } from './alert-rule.ts';
 import { KindFields, numbersOf, type RuleFieldsProps } from './alert-rule-fields.tsx';
@@ -52,15 +51,7 @@ export function RuleForm({ rule, onClose, onDone }: RuleFormProps) {
         {isAboutDevices(texts.kind) && target && <TargetFields target={target} mistake={mistakeAt('/selector')} />}
         {isAboutDevices(texts.kind) && !target && <p class="soft">For {targetText(rule!)}, as before.</p>}
         <TellingFields texts={texts} set={set} mistakeAt={mistakeAt} />
-        {form.error && <Trouble error={form.error} />}
-        <footer>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={form.busy}>
-            {rule ? 'Save' : 'Add'}
-          </button>
-        </footer>
+        <FormEnd form={form} yes={rule ? 'Save' : 'Add'} onCancel={onClose} />
       </form>
     </Dialog>
   );
@@ -116,7 +107,7 @@ function LastingFields({ texts, set, mistakeAt }: RuleFieldsProps) {
         />
       )}
       <TextField
-        label="Over when right for (optional)"
+        label="Right again for"
         unit="s"
         value={texts.clearFor ?? ''}
         onText={(clearFor) => set({ clearFor })}

@@ -53,7 +53,7 @@ function columns(reload: () => void, change: (rule: Rule) => void): Column<Rule>
     {
       name: 'actions',
       title: 'Change',
-      width: '212px',
+      width: '276px',
       cell: (rule) => <RuleActions rule={rule} reload={reload} change={() => change(rule)} />,
     },
   ];
