@@ -93,9 +93,11 @@ const PAGES = [
   ['overview', '#/', 'each second'],
 ] as const;
 
+/** As large as the manual shows it. */
+const viewport = { width: 1280, height: 800 };
 const LOOKS = [
-  ['light', { colorScheme: 'light' }],
-  ['dark', { colorScheme: 'dark' }],
+  ['light', { colorScheme: 'light', viewport }],
+  ['dark', { colorScheme: 'dark', viewport }],
   ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
 ] as const;
 
