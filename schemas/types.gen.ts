@@ -255,6 +255,10 @@ clientCrlFile?: string
  */
 socketPath?: string
 /**
+ * Where devices reach the gateway when that is not where it listens, such as wss://hub.example/v1/device behind a proxy. The dashboard writes it into the programs for devices.
+ */
+publicUrl?: string
+/**
  * Addresses and networks (127.0.0.1, 10.1.0.0/16) of proxies, whose X-Forwarded-For or PROXY header tells the address of a device.
  */
 trustedProxies: string[]

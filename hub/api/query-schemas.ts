@@ -27,7 +27,11 @@ export const QUESTION: Record<string, Schema> = {
   },
   order: { type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'Newest or oldest first.' },
   every: { ...TEXT, examples: ['5m'], description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
-  fn: { type: 'string', enum: [...AGGREGATES], description: 'How to aggregate; mean without it.' },
+  fn: {
+    type: 'string',
+    enum: [...AGGREGATES, 'envelope'],
+    description: 'How to aggregate; mean without it. envelope gives the columns that points gives.',
+  },
   fill: { ...TEXT, examples: ['null'], description: `What windows without readings hold: ${FILL_FORMS}.` },
   points: {
     type: 'integer',
