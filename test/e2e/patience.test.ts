@@ -38,6 +38,11 @@ async function insist(
   return { code, answers };
 }
 
+const topTalker = async (by: string) => {
+  const { talkers } = await hub.call<{ talkers: { device: string }[] }>('GET', `/v1/talkers?by=${by}`);
+  return talkers[0]?.device;
+};
+
 it('sends a device away with 4501 that says nothing but nonsense', async () => {
   const device = await connectRaw(hub, { token: await hub.addDevice('babbler') });
   const { code, answers } = await insist(device, 'nonsense', 'error');
@@ -45,7 +50,7 @@ it('sends a device away with 4501 that says nothing but nonsense', async () => {
   expect(answers).toBe(PATIENCE + 1);
 });
 
-it('says flow to a flood, then sends it away with 4003; the device beside it keeps its acks', async () => {
+it('says flow to a flood, tells operators who it is, then sends it away with 4003; the device beside it keeps its acks', async () => {
   const witness = await connectRaw(hub, { token: await hub.addDevice('witness') });
   const flood = await connectRaw(hub, { token: await hub.addDevice('flood') });
   const readings = Array.from({ length: 11 }, (_, at) => ({ ts: Date.now() - at, light: 1 }));
@@ -53,6 +58,7 @@ it('says flow to a flood, then sends it away with 4003; the device beside it kee
   expect(await flood.next()).toEqual({ type: 'ack', seq: 1 });
   const { code } = await insist(flood, { type: 'telemetry', seq: 3, stream: 'environment', readings }, 'flow');
   expect(code).toBe(4003);
+  await expect.poll(() => topTalker('flows'), { timeout: 20_000 }).toBe('flood');
   for (let seq = 1; seq <= 5; seq++) {
     witness.say({ type: 'telemetry', seq, stream: 'environment', readings: [{ light: seq }] });
     expect(await witness.next()).toEqual({ type: 'ack', seq });
