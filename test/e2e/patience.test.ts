@@ -1,11 +1,14 @@
 /** How long the hub bears with a device that does not listen, on real sockets; and that others notice nothing of it. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Answer, connectRaw, type RawDevice } from '../helpers/raw-device.ts';
+import { asHttp, connectSocket, upgradeRequest, wireFrame } from '../helpers/raw-socket.ts';
 
 /** Four windows of 256 frames: so many in a row may be of no use. */
 const PATIENCE = 1_024;
 const PER_BATCH = 64;
+const FLOOD_BYTES = 64 * 2 ** 20;
 
 let hub: TestHub;
 
@@ -64,4 +67,18 @@ it('says flow to a flood, tells operators who it is, then sends it away with 400
     expect(await witness.next()).toEqual({ type: 'ack', seq });
   }
   witness.close();
+});
+
+/** What the hub has read since it started, from sockets and files. */
+const bytesRead = () => Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${hub.pid}/io`, 'utf8'))?.[1]);
+
+it('reads little of a flood that goes on after the goodbye', async () => {
+  const socket = await connectSocket(hub);
+  socket.write(asHttp(upgradeRequest(await hub.addDevice('endless'))));
+  await socket.answer((data) => data.includes('\r\n\r\n'));
+  const frame = wireFrame({ opcode: 1, payload: 'nonsense'.repeat(10) });
+  const before = bytesRead();
+  socket.write(Buffer.alloc(FLOOD_BYTES - (FLOOD_BYTES % frame.length), frame));
+  await socket.ended();
+  expect(bytesRead() - before).toBeLessThan(FLOOD_BYTES / 8);
 });
