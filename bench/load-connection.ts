@@ -111,13 +111,18 @@ export class LoadConnection {
   }
 }
 
-/** Resolves when the server has switched to WebSocket. Throws what it answered instead. */
+/** One more device of the generator. Throws what the server answered instead of an upgrade. */
 export async function openConnection(
   port: number,
   token: string,
   traffic: Traffic,
   firstTs: number,
 ): Promise<LoadConnection> {
+  return new LoadConnection(await openSocket(port, token), traffic, firstTs);
+}
+
+/** A socket that speaks WebSocket from now on, as the device of this token. Throws what the server answered instead. */
+export async function openSocket(port: number, token: string): Promise<TLSSocket> {
   const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
   await once(socket, 'secureConnect');
   socket.setNoDelay(true);
@@ -130,5 +135,5 @@ export async function openConnection(
   const text = answer.toString('latin1');
   // A server says nothing before the first frame of a device, so the head of the answer comes alone and whole.
   if (!text.startsWith('HTTP/1.1 101') || !text.endsWith('\r\n\r\n')) throw new Error(`no upgrade: ${text}`);
-  return new LoadConnection(socket, traffic, firstTs);
+  return socket;
 }

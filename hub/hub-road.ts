@@ -6,11 +6,14 @@ import type { CommandState } from './commands/command.ts';
 import { whyExpired, whyLeave } from './devices/device-tokens.ts';
 import type { GatewayCounts } from './gateway/road.ts';
 import { createSessions, type Sessions } from './gateway/sessions.ts';
+import { createTalkers, type Talkers } from './gateway/traffic.ts';
 import type { HubStart } from './hub.ts';
 import type { Bridge } from './hub-bridge.ts';
 import { type Care, openCare } from './hub-care.ts';
 import type { Records } from './hub-records.ts';
 import type { Storage } from './hub-storage.ts';
+import { type ClockWatch, createClockWatch } from './kit/clock-watch.ts';
+import type { Log } from './kit/log.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
@@ -26,6 +29,7 @@ export interface Road {
   reporter: StatusReporter;
   care: Care;
   quarantineReplay: QuarantineReplay;
+  talkers: Talkers;
 }
 
 /** What only a device can make of a command. */
@@ -41,8 +45,14 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
   const quarantineReplay = createQuarantineReplay({ quarantine, ingest, journal });
   const sinks = openSinks(start, storage, bridge.sinks, (offset) => sessions.storedUpTo(offset));
   const care = openCare(start, storage, sinks);
-  const reporter = openReporter(start, storage, records, bridge, sinks, counts, care);
-  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care, quarantineReplay);
+  const clock = watchClock(log);
+  const talkers = createTalkers(() => sessions.traffics(), performance.now());
+  const onSecond = () => {
+    clock.look(Date.now(), performance.now());
+    talkers.look(performance.now());
+  };
+  const reporter = openReporter(start, storage, records, bridge, sinks, care, onSecond);
+  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care, quarantineReplay, clock);
   const { devices, presence, commands } = records;
   const sessions = createSessions({
     limits: config.limits,
@@ -81,7 +91,14 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
   stack.push('token watch', async () => clearInterval(tokenWatch));
   onReadings(storage, records, live, leaveExpired);
   onChanges(start, storage, records, sessions, live);
-  return { sessions, live, metrics, reporter, care, quarantineReplay };
+  return { sessions, live, metrics, reporter, care, quarantineReplay, talkers };
+}
+
+function watchClock(log: Log): ClockWatch {
+  return createClockWatch(Date.now(), performance.now(), (byMs) => {
+    const how = byMs > 0 ? 'put on' : 'put back';
+    log.warn({ byMs }, `the clock of this machine was ${how} by ${Math.abs(byMs)} ms, or the machine slept`);
+  });
 }
 
 function openSinks(
@@ -104,13 +121,13 @@ function openSinks(
 }
 
 function openReporter(
-  { readiness, version, stack }: HubStart,
+  { counts, readiness, version, stack }: HubStart,
   { journal, quarantine }: Storage,
   { audit, devices, presence }: Records,
   bridge: Bridge,
   sinks: Sinks,
-  counts: GatewayCounts,
   care: Care,
+  onSecond: () => void,
 ): StatusReporter {
   readiness.add(() => journal.status(Date.now()).failing && 'the journal cannot be written; the log says why');
   readiness.add(() => audit.status().failing && 'the audit log cannot be written; the log says why');
@@ -126,6 +143,7 @@ function openReporter(
     audit,
     bridge: bridge.status,
     notReady: readiness.reasons,
+    onSecond,
   });
   stack.push('status', () => reporter.close());
   return reporter;
@@ -139,6 +157,7 @@ function openMetrics(
   sessions: () => number,
   care: Care,
   quarantineReplay: QuarantineReplay,
+  clock: ClockWatch,
 ): Metrics {
   return createMetrics({
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
@@ -158,6 +177,7 @@ function openMetrics(
     store: care.status,
     quarantine: () => ({ ...quarantine.status(), replayed: quarantineReplay.replayed }),
     gaps: () => gaps.noticed,
+    clockJumps: () => clock.jumps,
   });
 }
 

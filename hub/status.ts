@@ -22,6 +22,8 @@ export interface StatusDeps {
   bridge(sinks: readonly SinkStatus[]): BridgeStatus;
   /** Why the hub is not ready; empty when it is. */
   notReady(): string[];
+  /** What else is to be looked at once a second. */
+  onSecond(): void;
 }
 
 export interface StatusReporter {
@@ -47,6 +49,7 @@ export function createStatusReporter(deps: StatusDeps): StatusReporter {
   const timer = setInterval(() => {
     samples.push({ at: performance.now(), accepted: counts.accepted });
     if (samples.length > SAMPLES) samples.shift();
+    deps.onSecond();
   }, SAMPLE_MS);
 
   function perSecond(): number {

@@ -3,7 +3,8 @@
  * the first promise that is broken; its seed repeats it.
  */
 import { parseArgs } from 'node:util';
-import { type LifeCounts, live } from './helpers/journal-life.ts';
+import { live } from './helpers/journal-life.ts';
+import type { LifeCounts } from './helpers/journal-model.ts';
 
 const { values } = parseArgs({
   options: {

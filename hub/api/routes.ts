@@ -15,6 +15,7 @@ import type { Route } from './route.ts';
 import { type ScheduleRouteDeps, scheduleRoutes } from './schedule-routes.ts';
 import { type SessionRouteDeps, sessionRoutes } from './session-routes.ts';
 import { type StoreRouteDeps, storeRoutes } from './store-routes.ts';
+import { type TalkerRouteDeps, talkerRoutes } from './talker-routes.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
 /** What all routes together need. */
@@ -32,6 +33,7 @@ export interface RouteDeps
     AlertRouteDeps,
     AuditRouteDeps,
     TokenRouteDeps,
+    TalkerRouteDeps,
     OperatorRouteDeps,
     SessionRouteDeps,
     HubRouteDeps {}
@@ -43,6 +45,7 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...contractRoutes(deps),
     ...deviceRoutes(deps),
     ...tokenRoutes(deps),
+    ...talkerRoutes(deps),
     ...commandRoutes(deps),
     ...groupRoutes(deps),
     ...scheduleRoutes(deps),

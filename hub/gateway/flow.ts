@@ -69,6 +69,11 @@ export class FlowControl {
     else this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
   }
 
+  /** More was refused in a row than can have been under way when the device was told to wait: it does not listen. */
+  get isDeaf(): boolean {
+    return this.#strikes > this.#road.limits.window;
+  }
+
   /** A frame was taken: patience begins anew. */
   taken(): void {
     this.#strikes = 0;
@@ -104,6 +109,7 @@ export class FlowControl {
 
   #refuse(reason: Flow['reason'], retryAfterMs: number, begin: { from?: number } = {}): void {
     this.#road.counts.flows++;
+    this.#allowance.traffic.flows++;
     this.strike('flood', 'flow frames were ignored');
     this.#listener.send({ type: 'flow', reason, ...begin, retryAfterMs });
   }

@@ -123,14 +123,14 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     log.debug({ device, session: session.id, address: connection.address }, 'a device connected');
     ws.on('message', (data: Buffer, isBinary: boolean) => {
       connection.alive();
-      spend();
+      spend(session.isDeaf);
       if (isBinary) session.close('binary', 'send text frames');
       else session.receive(data, Date.now());
     });
     ws.on('pong', () => connection.alive());
     ws.on('ping', () => {
       connection.alive();
-      spend();
+      spend(session.isDeaf);
       session.checkBacklog();
     });
     ws.on('close', (code) => {

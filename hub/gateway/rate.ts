@@ -1,4 +1,5 @@
 /** Token buckets: a sustained rate with room for some seconds' worth at once, and what a device may send by three of them. */
+import { Traffic } from './traffic.ts';
 
 export interface Bucket {
   /**
@@ -66,6 +67,8 @@ export interface Rates {
 
 /** What one device may send, over all its connections. Times are in milliseconds. */
 export class Allowance {
+  /** What it did send: as its rates, over all its connections. */
+  readonly traffic = new Traffic();
   readonly #frames: Bucket;
   readonly #readings: Bucket;
   readonly #bytes: Bucket;

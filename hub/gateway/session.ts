@@ -12,6 +12,7 @@ import { notKept, parseFrame, quote } from './frame-text.ts';
 import type { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import type { Sequence, SequenceListener } from './sequence.ts';
+import type { Traffic } from './traffic.ts';
 
 const MAX_DEPTH = 8;
 /** Commands are sent while no more than this part of the backlog is used: acks come first. */
@@ -33,6 +34,7 @@ export class Session implements SequenceListener, Outlet {
   readonly #connection: Connection;
   readonly #flow: FlowControl;
   readonly #commands: CommandLink;
+  readonly #traffic: Traffic;
   #sequence: Sequence | undefined;
   #closed = false;
   #left: Refusal | undefined;
@@ -45,6 +47,7 @@ export class Session implements SequenceListener, Outlet {
     this.#connection = connection;
     this.#road = road;
     this.#flow = new FlowControl(this, road, allowance);
+    this.#traffic = allowance.traffic;
     this.#commands = new CommandLink(name.device, this, road.commands);
   }
 
@@ -65,10 +68,17 @@ export class Session implements SequenceListener, Outlet {
     return this.#sequence?.settled ?? true;
   }
 
+  /** It sends on though nothing is taken, or was told goodbye. */
+  get isDeaf(): boolean {
+    return this.#closed || this.#flow.isDeaf;
+  }
+
   /** Takes one text frame. Never throws, whatever it holds. `now`: Unix milliseconds. */
   receive(data: Buffer, now: number): void {
     if (this.#closed || this.#road.draining) return;
     this.#road.counts.frames++;
+    this.#traffic.frames++;
+    this.#traffic.bytes += data.length;
     if (isTooDeep(data, MAX_DEPTH)) return this.#error('too-deep', `at most ${MAX_DEPTH} levels`);
     const text = data.toString();
     const frame = parseFrame(text);
@@ -120,6 +130,7 @@ export class Session implements SequenceListener, Outlet {
     const failure = this.#road.checks.telemetry(frame);
     if (failure) return this.#error('invalid-frame', `telemetry: ${failure.path} ${failure.message}`);
     const telemetry = frame as unknown as Telemetry;
+    this.#traffic.readings += telemetry.readings.length;
     const sequence = this.#sequence ?? this.#begin(this.id, 'journaled');
     const { seq = 0 } = telemetry;
     if (seq > 0 && !this.#flow.isNext(seq, bytes, sequence, now)) return;

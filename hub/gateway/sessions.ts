@@ -9,6 +9,7 @@ import { Allowance } from './rate.ts';
 import type { Road } from './road.ts';
 import { Sequence } from './sequence.ts';
 import { Session } from './session.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface Sessions {
   /**
@@ -21,6 +22,8 @@ export interface Sessions {
   get(device: string): Session | undefined;
   values(): IterableIterator<Session>;
   readonly size: number;
+  /** What each device sends that is connected, or was a moment ago: its rates outlive its connections, and so does this. */
+  traffics(): Iterable<[device: string, Traffic]>;
   /** Closes the session of a device, if there is one. */
   close(device: string, code: RefusalCode, detail: string): void;
   /** The telemetry store's cursor moved: acks that waited for it may leave. */
@@ -92,10 +95,15 @@ export function createSessions(deps: SessionsDeps): Sessions {
 
   const road: Road = { ...rest, draining: false, append: (frame, asSent) => journal.append(frame, asSent), sequence };
 
+  function* traffics(): Generator<[string, Traffic]> {
+    for (const [device, { traffic }] of allowances) yield [device, traffic];
+  }
+
   function forget(device: string, now: number): void {
     const left = sequences.get(device);
     if (left && left.listener === undefined && left.settled) sequences.delete(device);
-    if (allowances.get(device)?.isFull(now)) allowances.delete(device);
+    const allowance = allowances.get(device);
+    if (allowance?.isFull(now) && allowance.traffic.isQuiet) allowances.delete(device);
   }
 
   return {
@@ -119,6 +127,7 @@ export function createSessions(deps: SessionsDeps): Sessions {
     get size() {
       return sessions.size;
     },
+    traffics,
     close(device, code, detail) {
       sessions.get(device)?.close(code, detail);
     },

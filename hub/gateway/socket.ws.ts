@@ -7,6 +7,8 @@ import type { Connection } from './connection.ts';
 const CLOSE_MS = 2_000;
 const EXPEL_MS = 500;
 const EXPELLED = new Set<number>([REFUSALS['token-invalid'].close, REFUSALS['device-disabled'].close]);
+/** Who goes on sending after the goodbye is cut off here: well behind what a device has under way when it comes. */
+const FRAMES_AFTER_CLOSE = 1_024;
 /** A socket with more than this unsent is destroyed rather than closed politely. */
 const STUCK_BYTES = 65_536;
 
@@ -25,6 +27,7 @@ export class WsConnection implements Connection {
   readonly #ws: WebSocket;
   #missedPongs = 0;
   #closing = false;
+  #framesAfterClose = 0;
 
   constructor(ws: WebSocket, { address, heartbeatGroup, endsAt }: WsDetails) {
     this.#ws = ws;
@@ -52,9 +55,10 @@ export class WsConnection implements Connection {
     this.#ws.once('close', () => clearTimeout(timer));
   }
 
-  /** Any frame counts as life. */
+  /** Any frame counts as life; a flood after the goodbye would cost as much as one before it. */
   alive(): void {
     this.#missedPongs = 0;
+    if (this.#closing && ++this.#framesAfterClose > FRAMES_AFTER_CLOSE) this.#ws.terminate();
   }
 
   /** Pings the device; false when it left the last two pings without a pong. */
@@ -73,6 +77,8 @@ export class WsConnection implements Connection {
 /** Frames one socket may bring in one turn of the event loop, and all sockets together. */
 const SOCKET_FRAMES_PER_TURN = 64;
 const FRAMES_PER_TURN = 1024;
+/** So long nothing is read of a device that does not listen: its flood waits in its own buffers. */
+const BRAKE_MS = 50;
 
 /**
  * Keeps a flood of readable sockets from starving timers and signals: a socket that has used up its share of the turn
@@ -91,11 +97,15 @@ export function createTurnBudget() {
     for (const ws of waiting) ws.resume();
   }
 
-  /** Makes the function to call for each frame of a socket. */
+  /** Makes the function to call for each frame of a socket. `isDeaf`: the device does not listen. */
   return (ws: WebSocket) => {
     let mine = 0;
     let seenTurn = -1;
-    return (): void => {
+    return (isDeaf: boolean): void => {
+      if (isDeaf && !ws.isPaused) {
+        ws.pause();
+        setTimeout(() => ws.resume(), BRAKE_MS).unref();
+      }
       if (seenTurn !== turn) {
         seenTurn = turn;
         mine = 0;

@@ -11,6 +11,8 @@ export interface MetricSources extends LedgerSources {
   frames(): Record<string, number>;
   /** Devices with an open session. */
   sessions(): number;
+  /** Jumps of the wall clock that were noticed. */
+  clockJumps(): number;
   /** Known devices by their presence. */
   devices(): Record<string, number>;
   /** Commands by the state they reached, and how many are queued now. */
@@ -67,7 +69,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   addGauges(registry, sources);
   addSinkGauges(registry, sources);
   addStoreMetrics(registry, sources.store);
-  addPlainCounters(registry, ledgerCounters(sources));
+  addPlainCounters(registry, [
+    ...ledgerCounters(sources),
+    { name: 'hub_clock_jumps_total', help: 'Jumps of the wall clock by a second or more.', read: sources.clockJumps },
+  ]);
   addPlainGauges(registry, ledgerGauges(sources));
   return {
     observeAckLatency: (seconds) => ackLatency.observe(seconds),

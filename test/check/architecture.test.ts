@@ -56,7 +56,7 @@ const ARROWS: Record<string, string[]> = {
   bridge: ['telemetry', 'commands', 'devices', 'backplane'],
   telemetry: [],
   backplane: [],
-  cli: ['api', 'telemetry', 'commands', 'devices', 'operators', 'audit', 'bridge', 'alerts'],
+  cli: ['api', 'gateway', 'telemetry', 'commands', 'devices', 'operators', 'audit', 'bridge', 'alerts'],
   completion: ['cli'],
   kit: [],
 };

@@ -1,4 +1,4 @@
-/** The wall clock jumps while a device is connected: it notices nothing, and nothing of what is acknowledged is lost. */
+/** The wall clock jumps while a device is connected: it notices nothing, nothing acknowledged is lost, and operators hear of it. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
@@ -27,6 +27,12 @@ async function clockOfHub(token: string): Promise<number> {
   device.close();
   await device.closed;
   return Number(time);
+}
+
+async function jumpsCounted(): Promise<number> {
+  const headers = { authorization: `Bearer ${hub.adminToken}` };
+  const metrics = await (await fetch(`${hub.api}/metrics`, { headers })).text();
+  return Number(/^hub_clock_jumps_total (\d+)$/m.exec(metrics)?.[1]);
 }
 
 async function send(device: RawDevice, from: number): Promise<void> {
@@ -60,4 +66,7 @@ it('ahead and back by an hour', async () => {
   await expect.poll(async () => (await lights()).toSorted((a, b) => a - b), { timeout: 20_000 }).toEqual(all);
   expect(hub.log()).not.toContain('"level":50');
   expect((await hub.call<{ ready: boolean }>('GET', '/v1/status')).ready).toBe(true);
+  await expect.poll(jumpsCounted, { timeout: 10_000 }).toBe(JUMPS_MS.length);
+  const told = [...hub.log().matchAll(/"byMs":(-?\d+)/g)].map(([, ms]) => Math.round(Number(ms) / HOUR_MS) * HOUR_MS);
+  expect(told).toEqual(JUMPS_MS);
 });

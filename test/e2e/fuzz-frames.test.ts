@@ -1,7 +1,7 @@
-/** Bytes that RFC 6455 and HTTP forbid, or allow though nobody expects them, against a running hub. */
+/** Frames that RFC 6455 forbids, or allows though nobody expects them, against a running hub. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CalmWatch, watchCalm } from '../helpers/calm.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
-import { connectRaw, type RawDevice } from '../helpers/raw-device.ts';
 import {
   asHttp,
   closeCodeIn,
@@ -21,27 +21,17 @@ const ACK_1 = '{"type":"ack","seq":1}';
 const reading = '{"type":"telemetry","seq":1,"stream":"environment","readings":[{"light":1}]}';
 
 let hub: TestHub;
-let pid: number;
-/** A device that goes on while others misbehave. */
-let witness: RawDevice;
-let witnessSeq = 0;
+let watch: CalmWatch;
 let ids = 0;
 
 beforeAll(async () => {
   hub = await startTestHub();
-  pid = hub.pid;
-  witness = await connectRaw(hub, { token: await hub.addDevice('witness') });
+  watch = await watchCalm(hub);
 });
 
 afterAll(async () => {
   await hub.dispose();
 });
-
-async function expectCalm(): Promise<void> {
-  witness.say({ type: 'telemetry', seq: ++witnessSeq, stream: 'environment', readings: [{ light: witnessSeq }] });
-  expect(await witness.next()).toEqual({ type: 'ack', seq: witnessSeq });
-  expect((await fetch(`${hub.api}/healthz`)).status).toBe(200);
-}
 
 async function webSocket(): Promise<RawSocket> {
   const socket = await connectSocket(hub);
@@ -128,7 +118,7 @@ describe('frames that RFC 6455 forbids', () => {
     socket.write(bytes);
     const said = await socket.answer((data) => closeCodeIn(data) !== undefined);
     expect(closeCodeIn(said)).toBe(code);
-    await expectCalm();
+    await watch.expectCalm();
     socket.destroy();
   });
 });
@@ -191,114 +181,8 @@ describe('frames that RFC 6455 allows', () => {
     const socket = await webSocket();
     socket.write(Buffer.concat([closeOf(1000), frames({ opcode: TEXT, payload: reading })]));
     expect((await socket.ended()).toString()).not.toContain(ACK_1);
-    await expectCalm();
+    await watch.expectCalm();
   });
 });
 
-/** The good request with one line changed, left out (empty) or added. */
-function changed(token: string, from: RegExp, to: string): string {
-  const lines = upgradeRequest(token).map((line) => (from.test(line) ? to : line));
-  return asHttp(lines.filter((line) => line !== ''));
-}
-
-const added = (token: string, ...lines: string[]) => asHttp([...upgradeRequest(token), ...lines]);
-
-/** What comes to the door, and the status it gets. */
-const requests: [string, number, (token: string) => string | Buffer][] = [
-  [
-    'another version of WebSocket',
-    400,
-    (token) => changed(token, /^Sec-WebSocket-Version/, 'Sec-WebSocket-Version: 12'),
-  ],
-  ['no version', 400, (token) => changed(token, /^Sec-WebSocket-Version/, '')],
-  ['no key', 400, (token) => changed(token, /^Sec-WebSocket-Key/, '')],
-  ['a key that is too short', 400, (token) => changed(token, /^Sec-WebSocket-Key/, 'Sec-WebSocket-Key: x')],
-  ['another method', 405, (token) => changed(token, /^GET/, 'POST /v1/device HTTP/1.1')],
-  ['a method that there is not', 400, (token) => changed(token, /^GET/, 'HACK /v1/device HTTP/1.1')],
-  ['another upgrade', 400, (token) => changed(token, /^Upgrade/, 'Upgrade: h2c')],
-  ['no upgrade', 426, (token) => changed(token, /^Upgrade/, '')],
-  ['an HTTP that there is not', 400, (token) => changed(token, /^GET/, 'GET /v1/device HTTP/9.9')],
-  ['HTTP/0.9', 426, () => 'GET /v1/device\r\n\r\n'],
-  ['a path with a null', 400, (token) => changed(token, /^GET/, 'GET /v1/device\0 HTTP/1.1')],
-  ['a path that climbs', 404, (token) => changed(token, /^GET/, 'GET /v1/device/../../etc/passwd HTTP/1.1')],
-  ['a path of another host', 404, (token) => changed(token, /^GET/, 'GET http://evil.example/ HTTP/1.1')],
-  ['a path that is no URL', 400, (token) => changed(token, /^GET/, 'GET :::: HTTP/1.1')],
-  ['a path of 8 KiB', 404, (token) => changed(token, /^GET/, `GET /${text(8_000)} HTTP/1.1`)],
-  ['headers of 20 KiB', 431, (token) => added(token, `X-Much: ${text(20_000)}`)],
-  [
-    'three thousand headers',
-    431,
-    (token) => added(token, ...Array.from({ length: 3_000 }, (_, at) => `X-${at}: ${at}`)),
-  ],
-  ['a header without a colon', 400, (token) => added(token, 'nonsense')],
-  ['a header with a space before the colon', 400, (token) => added(token, 'X-A : b')],
-  ['a header with a null', 400, (token) => added(token, 'X-A: \0')],
-  ['a header that is folded', 400, (token) => added(token, 'X-A: b', ' c')],
-  ['two lengths', 400, (token) => added(token, 'Content-Length: 5', 'Content-Length: 6')],
-  ['a length and chunks', 400, (token) => added(token, 'Content-Length: 5', 'Transfer-Encoding: chunked')],
-  [
-    'a token with a line break',
-    401,
-    (token) => changed(token, /^Authorization/, `Authorization: Bearer ${token.slice(0, 20)}`),
-  ],
-  ['a token of 8 KiB', 401, (token) => changed(token, /^Authorization/, `Authorization: Bearer ${text(8_000)}`)],
-  [
-    'a hundred subprotocols and not ours',
-    426,
-    (token) =>
-      changed(
-        token,
-        /^Sec-WebSocket-Protocol/,
-        `Sec-WebSocket-Protocol: ${Array.from({ length: 100 }, (_, at) => `p${at}`).join(', ')}`,
-      ),
-  ],
-  [
-    'subprotocols that cannot be read',
-    400,
-    (token) => changed(token, /^Sec-WebSocket-Protocol/, 'Sec-WebSocket-Protocol: telemetry-hub.v1,,;"'),
-  ],
-  ['bytes that are no HTTP', 400, () => Buffer.from(Array.from({ length: 500 }, (_, at) => (at * 151) % 256))],
-  ['a WebSocket frame instead of a request', 400, () => frames({ opcode: TEXT, payload: reading })],
-];
-
-describe('requests that nobody expects', () => {
-  it.each(requests)('%s is refused with %i, and the connection ends', async (_, status, request) => {
-    const socket = await connectSocket(hub);
-    socket.write(request(await hub.addDevice(`fuzz-${++ids}`)));
-    const said = (await socket.ended()).toString('latin1');
-    expect(said.slice(0, 12)).toBe(`HTTP/1.1 ${status}`);
-    expect(said.match(/HTTP\/1\.1/g)).toHaveLength(1);
-    await expectCalm();
-  });
-});
-
-describe('requests that are odd, with a good token,', () => {
-  it.each<[string, RegExp, string]>([
-    ['without Host', /^Host/, ''],
-    ['with two of them', /^Host/, 'Host: a\r\nHost: b'],
-    ['with a line break in the path, which ends it', /^GET/, 'GET /v1/device\nX: y HTTP/1.1'],
-  ])('%s, are let in for the token, and no further', async (_, from, to) => {
-    const socket = await connectSocket(hub);
-    socket.write(changed(await hub.addDevice(`fuzz-${++ids}`), from, to));
-    socket.write(frames({ opcode: TEXT, payload: reading }));
-    expect((await socket.answer((data) => data.includes(ACK_1))).toString()).toContain(ACK_1);
-    socket.destroy();
-    const stranger = await connectSocket(hub);
-    stranger.write(changed('thd_garbage', from, to));
-    expect((await stranger.ended()).toString()).toMatch(/^HTTP\/1\.1 401 /);
-    await expectCalm();
-  });
-});
-
-describe('the hub', () => {
-  it('is the process it was, and its log has no alarm and no broken line', async () => {
-    await expectCalm();
-    expect(hub.pid).toBe(pid);
-    const levels = hub
-      .log()
-      .trimEnd()
-      .split('\n')
-      .map((line) => Number(JSON.parse(line).level));
-    expect(levels.filter((level) => !(level < 50))).toEqual([]);
-  });
-});
+it('the hub is the process it was, and its log has no alarm and no broken line', () => watch.expectSane());

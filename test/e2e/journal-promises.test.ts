@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { HubStatus } from '../../hub/api/status.ts';
+import type { Command } from '../../hub/commands/command.ts';
 import { nodeFiles } from '../../hub/telemetry/files.node.ts';
 import { checkJournal } from '../../hub/telemetry/journal-check.ts';
 import { exportJournal } from '../../hub/telemetry/journal-export.ts';
@@ -15,12 +16,14 @@ import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { hitBy, spoil } from '../helpers/journal-damage.ts';
 import { ledgerDevice } from '../helpers/ledger.ts';
 import { seededRandom } from '../helpers/random.ts';
-import { connectRaw } from '../helpers/raw-device.ts';
+import { connectRaw, type RawDevice } from '../helpers/raw-device.ts';
 import { balanceOf } from '../helpers/stored.ts';
 import { acksIn, attachStrace } from '../helpers/strace.ts';
 
 const SEED = Number(process.env.TEST_SEED ?? 20_261_121);
 const ROUNDS = 5;
+/** The guarantee I8. */
+const GONE_MS = 1_000;
 const FULL_RATE = { HUB_LIMITS__READINGS_PER_SECOND: '1000000' };
 
 let folder: string;
@@ -184,6 +187,7 @@ async function fillAndFree(disk: string): Promise<void> {
   const filler = join(disk, 'filler');
   writeFileSync(filler, Buffer.alloc(4 * 2 ** 20 - 200 * 1024, 1));
   const device = await ledgerDevice(each, 'd1', Date.now() - 3_600_000);
+  const other = await connectRaw(each, { token: await each.addDevice('other') });
   const { pid } = each;
   const isFailing = async () => (await statusOf(each)).journal.failing;
   while (!(await isFailing())) {
@@ -195,9 +199,11 @@ async function fillAndFree(disk: string): Promise<void> {
     .poll(async () => (await statusOf(each)).journal.space, { timeout: 10_000 })
     .toMatchObject({ endsBy: 'disk', alarm: 95 });
   expect((await fetch(`${each.api}/readyz`)).status).toBe(503);
-  // Commands and devices do not need the journal.
-  await each.addDevice('other');
-  await each.call('POST', '/v1/devices/other/commands', { name: 'identify' });
+  await commandAndRevoke(each, other, 'other');
+  // A newcomer too: nothing of this needs the journal.
+  const late = await connectRaw(each, { token: await each.addDevice('late') });
+  await commandAndRevoke(each, late, 'late');
+  expect(await isFailing()).toBe(true);
   expect(device.sent.size).toBeGreaterThan(ackedWhenFull);
   rmSync(filler);
   await device.settled(60_000);
@@ -209,4 +215,19 @@ async function fillAndFree(disk: string): Promise<void> {
   await untilDelivered(each);
   expect(await balanceOf(each, [device])).toEqual({ lost: 0, phantom: 0, duplicated: 0 });
   await device.stop();
+}
+
+/** While nothing can be acknowledged the device is told to wait, is sent a command, answers it, and loses its token. */
+async function commandAndRevoke(each: TestHub, device: RawDevice, id: string): Promise<void> {
+  device.say({ type: 'telemetry', seq: 1, stream: 'environment', readings: [{ light: 1 }] });
+  expect(await device.next()).toMatchObject({ type: 'flow', reason: 'disk', from: 1 });
+  const sent = await each.call<Command>('POST', `/v1/devices/${id}/commands`, { name: 'identify' });
+  expect(await device.next()).toMatchObject({ type: 'command', id: sent.id });
+  device.say({ type: 'result', id: sent.id, ok: true });
+  const ended = await each.call<Command>('GET', `/v1/commands/${sent.id}?wait=10s`);
+  expect(ended.state).toBe('succeeded');
+  const revokedAt = Date.now();
+  await each.call('DELETE', `/v1/devices/${id}/tokens`);
+  expect(await device.closed).toBe(4502);
+  expect(Date.now() - revokedAt).toBeLessThan(GONE_MS);
 }

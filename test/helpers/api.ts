@@ -17,6 +17,7 @@ import { createGroups } from '../../hub/commands/groups.ts';
 import { createSchedules } from '../../hub/commands/schedules.ts';
 import { createDevices } from '../../hub/devices/devices.ts';
 import { createPresence } from '../../hub/devices/presence.ts';
+import type { Talker } from '../../hub/gateway/traffic.ts';
 import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
@@ -166,6 +167,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     new Writable({ write: (line, _, done) => done(void logged.push(String(line))) }),
   );
   const metrics = createMetrics({
+    clockJumps: () => 0,
     readings: () => ({ accepted: 42, rejected: 1, quarantined: 1 }),
     frames: () => ({ telemetry: 40 }),
     sessions: () => 3,
@@ -183,6 +185,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     reasons: [] as string[],
     quarantine: [] as QuarantinedReading[],
     gaps: [] as Gap[],
+    talkers: [] as Talker[],
   };
   const deliveries = createDeliveries({ channels: [], table: backplane.table('alert-notices'), log });
   const deps: ApiDeps = {
@@ -217,6 +220,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
       remove: async () => state.quarantine.splice(0).length,
     },
     quarantineReplay: { run: async () => ({ replayed: state.quarantine.splice(0).length, refused: 0 }) },
+    talkers: { top: () => state.talkers },
     gaps: { list: async ({ limit }) => state.gaps.slice(0, limit) },
     ...overrides,
   };

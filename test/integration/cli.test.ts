@@ -375,6 +375,17 @@ describe('hub status and hub quarantine ls', () => {
     expect(await run(['quarantine', 'replay', '1'])).toMatchObject({ code: 0, stdout: '1 replayed, 0 stay.\n' });
   });
 
+  it('show which devices send most', async () => {
+    expect(await run(['top'])).toMatchObject({ code: 0, stdout: 'No device sent anything in the last seconds.\n' });
+    const perSecond = { frames: 5_000, readings: 5_000, bytes: 512_000, flows: 2.5 };
+    hub.state.talkers.push({ device: 'a', perSecond });
+    const { stdout } = await run(['top', '--by', 'flows']);
+    expect(stdout).toMatch(/^DEVICE +BYTES +READINGS\/S +FRAMES\/S +FLOWS\/S$/m);
+    expect(stdout).toMatch(/^a +500 KiB\/s +5000 +5000 +2.5$/m);
+    expect(JSON.parse((await run(['top', '--json'])).stdout)).toEqual({ talkers: hub.state.talkers });
+    expect(await run(['top', '--by', 'noise'])).toMatchObject({ code: 2 });
+  });
+
   it('show which frames are missing', async () => {
     expect(await run(['gaps'])).toMatchObject({ code: 0, stdout: '', stderr: 'No frame is missing.\n' });
     hub.state.gaps.push({ id: 1, device: 'a', epoch: 'boot-1', from: 17, to: 20, at: Date.UTC(2026, 6, 1) });

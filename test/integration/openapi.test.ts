@@ -50,6 +50,8 @@ const CASES: Case[] = [
   { of: 'PATCH /v1/devices/{id}', ids: ['b'], body: {}, status: 400 },
   { of: 'GET /v1/devices/{id}/sessions', ids: ['a'], status: 200 },
   { of: 'GET /v1/devices/{id}/sessions', ids: ['nobody'], status: 404 },
+  { of: 'GET /v1/talkers', query: '?by=readings&limit=3', status: 200 },
+  { of: 'GET /v1/talkers', query: '?by=noise', status: 400 },
 
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=power', status: 200 },
   { of: 'GET /v1/devices/{id}/telemetry', ids: ['a'], query: '?stream=power&format=csv', status: 200 },

@@ -31,7 +31,7 @@ describe('a journal whose machine fails', () => {
       life.disk.crashAtCall = life.disk.calls + call;
       const history = async () => {
         for (let i = 0; i < 60; i++) {
-          life.send(life.pick(life.devices));
+          life.send(life.pick(life.model.devices));
           if (i % 3 === 0) await turns(6);
         }
         await life.journal.close();

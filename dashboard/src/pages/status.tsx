@@ -7,6 +7,7 @@ import { bytes, count, span, things } from '../kit/format.ts';
 import { Badge, Card, Facts, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago, Moment } from '../kit/time.tsx';
+import { TalkersCard } from './talkers.tsx';
 
 interface Job {
   name: string;
@@ -53,6 +54,7 @@ export function StatusPage() {
       <Card title="Sinks">
         <Table label="Sinks" columns={SINK_COLUMNS} rows={data.sinks} keyOf={({ name }) => name} empty="No sinks" />
       </Card>
+      <TalkersCard />
       <Card title="The hub’s own jobs">
         <Table
           label="Jobs"
