@@ -9,6 +9,7 @@ import { createMqttChannel, type Publish } from './alerts/mqtt-channel.ts';
 import type { RuleContext, RuleDetails } from './alerts/rule.ts';
 import { configuredRules, createRules, type Rules } from './alerts/rules.ts';
 import { createWebhook } from './alerts/webhook.http.ts';
+import { brokerNames } from './bridge/brokers.ts';
 import { RefusedByBroker } from './bridge/link/link-port.ts';
 import type { Config } from './config.ts';
 import type { HubStart } from './hub.ts';
@@ -27,20 +28,17 @@ export interface AlertParts {
 }
 
 const WEBHOOK_TIMEOUT_MS = 10_000;
-/** The name of the channel that `alerts.mqttTopic` makes. */
-const MQTT = 'mqtt';
-
-/** `publish` is absent when the hub has no connection to a broker. Throws `UserError` for what cannot be used. */
+/** `publishers`: one for each broker that the hub is connected to, by its name. Throws `UserError` for what cannot be used. */
 export function openAlerts(
   start: HubStart,
   storage: Storage,
   records: Records,
   road: Road,
-  publish: Publish | undefined,
+  publishers: ReadonlyMap<string, Publish>,
 ): AlertParts {
   const { config, log, stack } = start;
   const { backplane, devices, presence } = records;
-  const channels = openChannels(config.alerts, publish);
+  const channels = openChannels(config, publishers);
   const sinks = road.reporter.sinks().map(({ name }) => name);
   const context = { streams: storage.catalog.streams, sinks, channels: channels.map(({ name }) => name) };
   const table = backplane.table<RuleDetails>('alert-rules');
@@ -67,27 +65,33 @@ export function openAlerts(
 }
 
 /** Checks the rules of the configuration as far as that can be done without a hub. Throws `UserError`. */
-export function checkAlerts({ alerts }: Config, { streams }: Pick<Catalog, 'streams'>): void {
-  const channels = channelNames(alerts);
+export function checkAlerts(config: Config, { streams }: Pick<Catalog, 'streams'>): void {
+  const channels = channelNames(config);
   const context: RuleContext = { streams, channels };
-  asUserError(() => configuredRules(alerts.rules, context));
+  asUserError(() => configuredRules(config.alerts.rules, context));
 }
 
-function channelNames({ webhooks, mqttTopic }: Config['alerts']): string[] {
-  const names = [...webhooks.map(({ name }) => name), ...(mqttTopic === undefined ? [] : [MQTT])];
+/** A broker that is away holds up no other: each has a channel of its own. */
+const mqttChannel = (broker: string) => `mqtt-${broker}`;
+
+function channelNames({ alerts: { webhooks, mqttTopic }, mqtt }: Config): string[] {
+  const brokers = mqttTopic === undefined ? [] : brokerNames(mqtt);
+  if (mqttTopic !== undefined && brokers.length === 0)
+    throw new UserError('alerts.mqttTopic needs a connection to an MQTT broker, and there is none.', EXIT_CONFIG);
+  const names = [...webhooks.map(({ name }) => name), ...brokers.map(mqttChannel)];
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return names;
   throw new UserError(`alerts.webhooks: two channels are called "${twice}".`, EXIT_CONFIG);
 }
 
-function openChannels(alerts: Config['alerts'], publish: Publish | undefined): Channel[] {
-  channelNames(alerts);
-  const { webhooks, mqttTopic } = alerts;
+function openChannels(config: Config, publishers: ReadonlyMap<string, Publish>): Channel[] {
+  channelNames(config);
+  const { webhooks, mqttTopic } = config.alerts;
   const channels = webhooks.map(openWebhook);
   if (mqttTopic === undefined) return channels;
-  if (!publish)
-    throw new UserError('alerts.mqttTopic needs a connection to an MQTT broker, and there is none.', EXIT_CONFIG);
-  return [...channels, createMqttChannel(MQTT, mqttTopic, noticesOver(publish))];
+  const open = ([broker, publish]: [string, Publish]) =>
+    createMqttChannel(mqttChannel(broker), mqttTopic, noticesOver(publish));
+  return [...channels, ...[...publishers].map(open)];
 }
 
 /** A notice that a broker refuses is not tried again for a day. */

@@ -7,7 +7,7 @@ import { brokerNames, clientIdOf, EMBEDDED, nameOf } from './bridge/brokers.ts';
 import { type ClearingRow, type Clearings, createClearings } from './bridge/clearings.ts';
 import { ensureHubId } from './bridge/hub-id.file.ts';
 import { createLink } from './bridge/link/bridge.mqtt.ts';
-import type { LinkOptions, Message, NewLink } from './bridge/link/link-port.ts';
+import type { LinkOptions, NewLink } from './bridge/link/link-port.ts';
 import { createOutbound } from './bridge/outbound.ts';
 import { openPayload, type PayloadOf } from './bridge/payload.ts';
 import { createEchoes, type Echoes } from './bridge/rules/echoes.ts';
@@ -28,10 +28,10 @@ export interface Bridge {
   sinks: Sink[];
   status(sinks: readonly SinkStatus[]): BridgeStatus;
   /**
-   * Resolves when every broker took it; absent when there is none. Throws `Unavailable` when one is away, `RefusedByBroker`
-   * when one says no.
+   * By the name of the broker. Each resolves when that broker took it. Throws `Unavailable` when it is away,
+   * `RefusedByBroker` when it says no.
    */
-  publish?(topic: string, payload: string): Promise<void>;
+  publishers: ReadonlyMap<string, (topic: string, payload: string) => Promise<void>>;
   /**
    * Begins to connect, when everything else is there; resolves to the address of the hub's own broker, when it has one.
    * Throws `UserError` when that is taken.
@@ -92,7 +92,7 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
   stack.push('MQTT bridge', () => Promise.all(lanes.map(closeLane)));
   return {
     sinks: lanes.flatMap(({ sinks }) => sinks),
-    ...(lanes.length > 0 && { publish: (topic, payload) => publishTo(lanes, { topic, payload }) }),
+    publishers: new Map(lanes.map(({ link }) => [link.name, (topic, payload) => link.publish({ topic, payload })])),
     status: (sinks) => ({
       hub: hubId,
       brokers: brokerStatuses(lanes.flatMap(statusOfLane), sinks),
@@ -105,10 +105,6 @@ export async function openBridge(start: HubStart, storage: Storage, records: Rec
       return own?.open(ownLane!.link);
     },
   };
-}
-
-async function publishTo(lanes: readonly Lane[], message: Message): Promise<void> {
-  await Promise.all(lanes.map(({ link }) => link.publish(message)));
 }
 
 /** How the hub reaches its own broker: by a stream of its own, with nothing that could be guessed. */

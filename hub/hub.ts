@@ -72,7 +72,7 @@ async function build(start: HubStart): Promise<Hub> {
   const bridge = await openBridge(start, storage, records);
   const road = openRoad(start, storage, records, bridge);
   await storage.journal.saveCursors();
-  const alerts = openAlerts(start, storage, records, road, bridge.publish);
+  const alerts = openAlerts(start, storage, records, road, bridge.publishers);
   const jobs = openJobs(start, storage, records, road, alerts);
   const certificates = await openCertificates(start);
   const api = await openApi(start, storage, records, road, alerts, jobs, certificates.api);

@@ -607,7 +607,7 @@ tokenFile?: string
 timeoutMs?: number
 }[]
 /**
- * A channel named mqtt: notices are published here. May hold {rule}, {device} and {state}.
+ * Notices are published here, on each broker by a channel of its own, mqtt-<name of the broker>. May hold {rule}, {device} and {state}.
  */
 mqttTopic?: string
 }

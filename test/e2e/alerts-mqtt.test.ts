@@ -22,7 +22,11 @@ let token: string;
 beforeEach(async () => {
   broker = await startMosquitto({ config: KEEPING });
   hub = await startTestHub({
-    HUB_MQTT__BROKERS: JSON.stringify([{ name: 'site', url: broker.url, timeoutMs: 1_000 }]),
+    HUB_MQTT__BROKERS: JSON.stringify([
+      { name: 'site', url: broker.url, timeoutMs: 1_000 },
+      // Nobody is there, which must hold up nobody.
+      { name: 'gone', url: 'mqtt://127.0.0.1:1', timeoutMs: 1_000 },
+    ]),
     HUB_ALERTS__RULES: JSON.stringify([RULE]),
     HUB_ALERTS__MQTT_TOPIC: 'site/alerts/{rule}/{device}/{state}',
   });
@@ -50,7 +54,7 @@ function notices(): Notice[] {
 
 const channel = async () =>
   (await hub.call<{ channels: ChannelStatus[] }>('GET', '/v1/alerts/channels')).channels.find(
-    ({ name }) => name === 'mqtt',
+    ({ name }) => name === 'mqtt-site',
   )!;
 const alert = async () => (await hub.call<{ alerts: Alert[] }>('GET', '/v1/alerts')).alerts[0];
 
