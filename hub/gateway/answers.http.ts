@@ -8,13 +8,13 @@ import { DEVICE_PATH } from './admission.ts';
 /** Why a device is not let in, and in how many seconds it may try again. */
 export type DoorRefusal = Refusal & { retryAfterSeconds?: number };
 
+const SPEAKS = 'this address speaks WebSocket';
+
 /** Whoever speaks HTTP here is told what this port is for. */
 export function answerPlainRequest(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url ?? '/';
   const isOurs = url.split('?')[0] === DEVICE_PATH;
-  const refusal: Refusal = isOurs
-    ? { code: 'subprotocol', detail: 'this address speaks WebSocket' }
-    : notFoundRefusal(url);
+  const refusal: Refusal = isOurs ? { code: 'subprotocol', detail: SPEAKS } : notFoundRefusal(url);
   const { status, headers, body } = problemOf(refusal);
   response.writeHead(status, headers).end(body);
 }
@@ -22,6 +22,13 @@ export function answerPlainRequest(request: IncomingMessage, response: ServerRes
 /** For a path that is not the devices'. */
 export function notFoundRefusal(url: string): Refusal {
   return { code: 'not-found', detail: `devices connect to ${DEVICE_PATH}, not ${url.split('?')[0]}` };
+}
+
+/** For an upgrade that is none to a WebSocket; `what`: what is wrong with it when it asks for one. */
+export function handshakeRefusal({ method, headers }: IncomingMessage, what: string): Refusal {
+  if (method !== 'GET') return { code: 'method', detail: `a WebSocket is opened by GET, not ${method}` };
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return { code: 'subprotocol', detail: SPEAKS };
+  return { code: 'handshake', detail: what };
 }
 
 /** Answers an upgrade that is refused, and ends the socket. */
@@ -45,6 +52,7 @@ function problemOf({ code, detail, retryAfterSeconds }: DoorRefusal) {
     Connection: 'close',
   };
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer realm="telemetry-hub"';
+  if (status === 405) headers.Allow = 'GET';
   if (status === 426) Object.assign(headers, { Connection: 'Upgrade, close', Upgrade: 'websocket' });
   if (retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds);
   return { status, headers, body };
