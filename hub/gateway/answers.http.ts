@@ -8,13 +8,13 @@ import { DEVICE_PATH } from './admission.ts';
 /** Why a device is not let in, and in how many seconds it may try again. */
 export type DoorRefusal = Refusal & { retryAfterSeconds?: number };
 
-const SPEAKS = 'this address speaks WebSocket';
-
 /** Whoever speaks HTTP here is told what this port is for. */
 export function answerPlainRequest(request: IncomingMessage, response: ServerResponse): void {
   const url = request.url ?? '/';
   const isOurs = url.split('?')[0] === DEVICE_PATH;
-  const refusal: Refusal = isOurs ? { code: 'subprotocol', detail: SPEAKS } : notFoundRefusal(url);
+  const refusal: Refusal = isOurs
+    ? { code: 'subprotocol', detail: 'this address speaks WebSocket' }
+    : notFoundRefusal(url);
   const { status, headers, body } = problemOf(refusal);
   response.writeHead(status, headers).end(body);
 }
@@ -24,10 +24,9 @@ export function notFoundRefusal(url: string): Refusal {
   return { code: 'not-found', detail: `devices connect to ${DEVICE_PATH}, not ${url.split('?')[0]}` };
 }
 
-/** For an upgrade that is none to a WebSocket; `what`: what is wrong with it when it asks for one. */
-export function handshakeRefusal({ method, headers }: IncomingMessage, what: string): Refusal {
+/** For an upgrade that is none to a WebSocket; `what` is wrong with it. */
+export function handshakeRefusal({ method }: IncomingMessage, what: string): Refusal {
   if (method !== 'GET') return { code: 'method', detail: `a WebSocket is opened by GET, not ${method}` };
-  if (headers.upgrade?.toLowerCase() !== 'websocket') return { code: 'subprotocol', detail: SPEAKS };
   return { code: 'handshake', detail: what };
 }
 

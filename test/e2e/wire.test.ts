@@ -96,7 +96,7 @@ describe('at the door', () => {
 
   it.each<[string, RegExp, string, number, string]>([
     ['an upgrade by POST', /^GET/, 'POST', 405, 'method'],
-    ['an upgrade to HTTP/2', /^Upgrade.*/, 'Upgrade: h2c', 426, 'subprotocol'],
+    ['an upgrade to HTTP/2', /^Upgrade.*/, 'Upgrade: h2c', 400, 'handshake'],
     ['a key that is none', /^Sec-WebSocket-Key.*/, 'Sec-WebSocket-Key: short', 400, 'handshake'],
     ['a version of the past', /^Sec-WebSocket-Version.*/, 'Sec-WebSocket-Version: 7', 400, 'handshake'],
     ['a subprotocol twice', /(^Sec-WebSocket-Protocol): (.*)/, '$1: $2, $2', 400, 'handshake'],
