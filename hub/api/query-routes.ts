@@ -77,6 +77,7 @@ function deviceRoute({ devices, catalog, store }: QueryRouteDeps): Route {
   return {
     method: 'GET',
     path: '/v1/devices/:id/telemetry',
+    noHead: true,
     role: 'viewer',
     tag: 'telemetry',
     summary: 'Readings of one stream of a device, as they are, aggregated over windows of time, or for a chart.',
@@ -114,6 +115,7 @@ function fleetRoute({ devices, catalog, store }: QueryRouteDeps): Route {
   return {
     method: 'GET',
     path: '/v1/telemetry',
+    noHead: true,
     role: 'viewer',
     tag: 'telemetry',
     summary: 'The same of several devices, one after the other by their ids.',
