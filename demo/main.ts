@@ -7,7 +7,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { createLogUpdate } from 'log-update';
 import { signInUrl } from '../hub/api/sign-in-link.ts';
 import { DURATION_FORMS, parseDuration } from '../hub/api/time.ts';
-import { eventsIn } from '../hub/cli.http.ts';
+import { eventsIn } from '../hub/cli/client.http.ts';
 import { loadCatalog } from '../schemas/index.ts';
 import { type Address, killAll, startHub, startSim, stopAll, stopChild, untilReady } from './programs.process.ts';
 import { type DemoStatus, frameOf, type LastReading, summaryOf, type Units, welcome } from './view.ts';

@@ -1,26 +1,27 @@
 /** The verbs of the command line that speak to a running hub; a client of the operator API and nothing else. */
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import { createLogUpdate } from 'log-update';
 import pc from 'picocolors';
-import { connect } from './cli.http.ts';
-import { askOn } from './cli.terminal.ts';
-import { registerAlerts } from './cli-alerts.ts';
-import { registerAudit } from './cli-audit.ts';
-import { registerBridge } from './cli-bridge.ts';
-import { registerCommands } from './cli-commands.ts';
-import { registerDashboard } from './cli-dashboard.ts';
-import { registerDevices } from './cli-devices.ts';
-import { registerGaps } from './cli-gaps.ts';
-import { registerGroups } from './cli-groups.ts';
-import { registerJournal } from './cli-journal.file.ts';
-import { RequestMistake } from './cli-mistakes.ts';
-import { registerOperators } from './cli-operators.ts';
-import { registerQuarantine } from './cli-quarantine.ts';
-import { registerReadings } from './cli-readings.ts';
-import { registerSchedules } from './cli-schedules.ts';
-import { EXIT, EXIT_CODES, type Verb, WAITING_EXIT_CODES } from './cli-session.ts';
-import { registerStatus } from './cli-status.ts';
-import { registerStore } from './cli-store.ts';
+import { registerAlerts } from './cli/alerts.ts';
+import { registerAudit } from './cli/audit.ts';
+import { registerBridge } from './cli/bridge.ts';
+import { connect } from './cli/client.http.ts';
+import { registerCommands } from './cli/commands.ts';
+import { registerDashboard } from './cli/dashboard.ts';
+import { registerDevices } from './cli/devices.ts';
+import { registerGaps } from './cli/gaps.ts';
+import { registerGroups } from './cli/groups.ts';
+import { registerJournal } from './cli/journal.file.ts';
+import { RequestMistake } from './cli/mistakes.ts';
+import { registerOperators } from './cli/operators.ts';
+import { registerQuarantine } from './cli/quarantine.ts';
+import { askOn } from './cli/question.terminal.ts';
+import { registerReadings } from './cli/readings.ts';
+import { registerSchedules } from './cli/schedules.ts';
+import { EXIT, EXIT_CODES, type Verb, WAITING_EXIT_CODES } from './cli/session.ts';
+import { registerStatus } from './cli/status.ts';
+import { registerStore } from './cli/store.ts';
 import { registerCompletion } from './completion/completion.file.ts';
 import type { Role } from './operators/operators.ts';
 
@@ -90,7 +91,14 @@ async function runVerb(command: Command, run: Verb) {
   process.stdout.on('error', interrupt);
   try {
     const reconnect = () => connect(dataDir, process.env, stop.signal);
-    const session = { client: await reconnect(), reconnect, options, tags: tag, stopped: stop.signal, ...outputs() };
+    const session = {
+      client: await reconnect(),
+      reconnect,
+      options,
+      tags: tag,
+      stopped: stop.signal,
+      ...outputs(stop.signal),
+    };
     const ask = askOn(process.stdin, process.stderr, stop.signal);
     await run({ ...session, ...(ask && { ask }) }, ...command.args);
   } catch (error) {
@@ -102,10 +110,23 @@ async function runVerb(command: Command, run: Verb) {
   }
 }
 
-function outputs() {
+function outputs(stopped: AbortSignal) {
   const { stdout, stderr } = process;
   const print = (text: string) => void stdout.write(`${text}\n`);
   const color = pc.createColors(stdout.isTTY === true && pc.isColorSupported);
   const reprint = stdout.isTTY ? createLogUpdate(stdout) : print;
-  return { print, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
+  const pour = (texts: AsyncIterable<string>) => pourInto(stdout, texts, stopped);
+  return { print, pour, hint: (text: string) => void stderr.write(`${text}\n`), reprint, color };
+}
+
+async function pourInto(output: NodeJS.WriteStream, texts: AsyncIterable<string>, stopped: AbortSignal) {
+  let isRead = true;
+  output.once('error', () => {
+    isRead = false;
+  });
+  try {
+    for await (const text of texts) if (!output.write(text)) await once(output, 'drain', { signal: stopped });
+  } catch (error) {
+    if (isRead) throw error;
+  }
 }

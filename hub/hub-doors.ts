@@ -90,6 +90,7 @@ export async function openApi(
     log,
     version,
     mqtt: contractOf(config.mqtt),
+    longAnswers: config.api.longAnswers,
   };
   const http = await listening('api.port', config.api.port, () => createApi(deps, apiOptions(config, certificate)));
   stack.push('operator API', () => http.close());

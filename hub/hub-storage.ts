@@ -39,6 +39,8 @@ export async function openStorage({ config, dataDir, log, stack }: HubStart): Pr
   const quarantine = await createSqliteQuarantine({
     file: join(dataDir, 'quarantine.db'),
     limitReadings: config.limits.quarantineReadings,
+    // A replay may last a while after the window ended.
+    rememberMs: (replayHours + 1) * HOUR_MS,
     log,
   });
   stack.push('quarantine', () => quarantine.close());

@@ -78,7 +78,7 @@ async function build(start: HubStart): Promise<Hub> {
   const certificates = await openCertificates(start);
   const api = await openApi(start, storage, records, road, alerts, jobs, certificates.api);
   const gateway = await openGateway(start, records, road, certificates);
-  road.reporter.tellGateway(gateway);
+  road.reporter.tellGateway(start.config.gateway.publicUrl ?? gateway);
   const mqtt = await bridge.open();
   readiness.set(true);
   let stopped: Promise<void> | undefined;

@@ -255,6 +255,10 @@ clientCrlFile?: string
  */
 socketPath?: string
 /**
+ * Where devices reach the gateway when that is not where it listens, such as wss://hub.example/v1/device behind a proxy. The dashboard writes it into the programs for devices.
+ */
+publicUrl?: string
+/**
  * Addresses and networks (127.0.0.1, 10.1.0.0/16) of proxies, whose X-Forwarded-For or PROXY header tells the address of a device.
  */
 trustedProxies: string[]
@@ -312,6 +316,10 @@ minVersion: ("TLSv1.2" | "TLSv1.3")
  * Addresses and networks of proxies, whose X-Forwarded-For tells the address of an operator.
  */
 trustedProxies: string[]
+/**
+ * Telemetry answers of more than 1,000 rows or 100 devices that are written at a time, half of them for one operator; who asks for more is told to come back.
+ */
+longAnswers: number
 }
 /**
  * The telemetry store.

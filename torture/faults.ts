@@ -23,6 +23,7 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'hub: kill -9 twice', lane: 'servers', run: killHubTwice },
   { kind: 'hub: SIGTERM', lane: 'servers', run: stopHub },
   { kind: 'hub: SIGSTOP', lane: 'servers', run: pauseHub },
+  { kind: 'hub: its clock steps', lane: 'servers', run: stepClock },
   { kind: 'disk: full', lane: 'servers', run: fillDisk, needsDisk: true },
   { kind: 'disk: full, and kill -9', lane: 'servers', run: fillDiskAndKill, needsDisk: true },
   { kind: 'InfluxDB: kill -9', lane: 'servers', run: killInflux },
@@ -94,6 +95,13 @@ async function pauseHub(world: World): Promise<void> {
   // It has to catch up with its timers.
   await sleep(500);
   world.outages.end(Date.now());
+}
+
+/** Ahead and back. Not further than a late answer to a command is borne, because deadlines are times of the clock. */
+async function stepClock(world: World): Promise<void> {
+  process.kill(world.hub.pid, 'SIGUSR2');
+  await between(world, 500, 4_000);
+  process.kill(world.hub.pid, 'SIGUSR2');
 }
 
 async function fillDisk(world: World): Promise<void> {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { balanceOf, careOf, storedOf } from '../test/helpers/stored.ts';
 import type { TortureDevice } from './device.ts';
+import { keepEvidence } from './evidence.ts';
 import type { AckFigures } from './latencies.ts';
 import type { OrderFigures } from './orders.ts';
 import type { Moment } from './run.ts';
@@ -49,6 +50,8 @@ export interface Figures {
   leftOut: string[];
   /** What faults, and the wait for peace, found to be wrong. */
   broken: string[];
+  /** Folder with what is lost, the journal and the hub's log. */
+  evidence?: string;
 }
 
 const PEACE_MS = 180_000;
@@ -88,6 +91,7 @@ export async function judge(world: World, moment: Moment, tortureMs: number): Pr
     faults: Object.fromEntries([...moment.faults].toSorted(([a], [b]) => a.localeCompare(b))),
     leftOut: leftOutOf(world),
     broken,
+    ...(balance.lost > 0 && { evidence: await keepEvidence(world) }),
   };
 }
 
@@ -186,7 +190,5 @@ function leaksOf({ hub, devices }: World): number {
 }
 
 function leftOutOf({ disk }: World): string[] {
-  const leftOut = ['steps of the clock: the machine has one clock, and others live by it'];
-  if (!disk) leftOut.push('the full disk: a small one can be mounted by root only');
-  return leftOut;
+  return disk ? [] : ['the full disk: a small one can be mounted by root only'];
 }

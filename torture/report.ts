@@ -8,8 +8,9 @@ const count = (value: number) => value.toLocaleString('en');
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))} ms`;
 
 export function reportOf(figures: Figures, plan: Plan): string {
-  const { tortureSeconds, settleSeconds, broken, orders, leftOut } = figures;
-  const words = [...broken, ...Object.entries(orders).flatMap(([what, ids]) => named(what, ids))];
+  const { tortureSeconds, settleSeconds, broken, orders, leftOut, evidence } = figures;
+  const kept = evidence === undefined ? [] : [`What is lost, the journal and the hub's log are in ${evidence}.`];
+  const words = [...kept, ...broken, ...Object.entries(orders).flatMap(([what, ids]) => named(what, ids))];
   return [
     `Seed ${plan.seed}, ${plan.devices} devices, ${tortureSeconds.toFixed(0)} s of faults, ${settleSeconds.toFixed(0)} s until all was at rest.`,
     markdownTable(['readings', 'count'], readingRows(figures)),
@@ -24,7 +25,7 @@ export function reportOf(figures: Figures, plan: Plan): string {
       PROMISES.map(({ id, promise, broken }) => [promise, id, count(broken(figures))]),
     ),
     ...(words.length > 0 ? [words.map((line) => `- ${line}`).join('\n')] : []),
-    `Left out: ${leftOut.join('; ')}.`,
+    ...(leftOut.length > 0 ? [`Left out: ${leftOut.join('; ')}.`] : []),
     verdictLine(figures),
   ].join('\n\n');
 }

@@ -1,5 +1,5 @@
 /** What is tortured: hub, InfluxDB behind a proxy, Mosquitto behind another, a small disk, and the devices. */
-
+import { join } from 'node:path';
 import type { Connect } from '../device-sim/connection.ts';
 import { createConnect } from '../device-sim/socket.ws.ts';
 import { createStack, type Stack } from '../hub/kit/stack.ts';
@@ -38,6 +38,7 @@ export interface World {
 }
 
 const DAY_MS = 86_400_000;
+const STEP_MS = 3_000;
 /** Of ten devices one wants to hear `stored`. */
 const STORED_EVERY = 10;
 const MADE_AT_ONCE = 8;
@@ -89,6 +90,9 @@ function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): 
     HUB_STORE__TIMEOUT_MS: '3000',
     HUB_MQTT__BROKERS: JSON.stringify([{ url: broker }]),
     HUB_LOG__LEVEL: 'info',
+    // A life of the hub may see a hundred steps of its clock.
+    NODE_OPTIONS: `--import ${join(import.meta.dirname, '../test/helpers/clock-jump.ts')}`,
+    CLOCK_JUMPS_MS: Array(100).fill([STEP_MS, -STEP_MS]).join(),
     // Small ones, so that kills also meet the change from one to the next.
     HUB_JOURNAL__SEGMENT_BYTES: String(2 ** 20),
     ...(disk && { HUB_JOURNAL__DIR: disk.journal, HUB_JOURNAL__LIMIT_BYTES: String(disk.limitBytes) }),

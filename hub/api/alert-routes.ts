@@ -220,10 +220,17 @@ async function tried(deliveries: AlertRouteDeps['deliveries'], name: string): Pr
   }
 }
 
-/** Each may be null, which takes it away. */
+/** Each may be null, which takes it away; what is left out stays as it is, so that nothing has a default. */
 function nullable(schemas: Record<string, Schema>): Record<string, Schema> {
   return Object.fromEntries(
-    Object.entries(schemas).map(([name, schema]) => [name, { anyOf: [schema, { type: 'null' }] }]),
+    Object.entries(schemas).map(([name, { default: _, ...schema }]) => [
+      name,
+      {
+        ...schema,
+        ...(schema.type !== undefined && { type: [schema.type, 'null'] }),
+        ...(schema.enum !== undefined && { enum: [...(schema.enum as unknown[]), null] }),
+      },
+    ]),
   );
 }
 

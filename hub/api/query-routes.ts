@@ -2,78 +2,38 @@
 import type { Catalog } from '../../schemas/index.ts';
 import type { Devices } from '../devices/devices.ts';
 import { RefusedError, Unavailable } from '../kit/errors.ts';
-import { type Answered, ask } from '../telemetry/ask.ts';
+import { ask, chartWindows } from '../telemetry/ask.ts';
 import type { FilledRow } from '../telemetry/fill.ts';
-import { AGGREGATES, type TelemetryStore } from '../telemetry/store.ts';
+import { columnsAsked } from '../telemetry/series.ts';
+import type { TelemetryStore } from '../telemetry/store.ts';
 import { deviceOf, tagsOf } from './device-routes.ts';
 import { DEVICE_PARAMS } from './device-schemas.ts';
-import { type Checked, FILL_FORMS, MAX_POINTS, MAX_ROWS, questionOf } from './query.ts';
-import { type Answer, object, query, type Route, type Schema } from './route.ts';
-import { answerOf, FORMATS, formatOf } from './table.ts';
-import { DURATION_FORMS, TIME_FORMS } from './time.ts';
+import { createLongAnswers, type LongAnswers } from './long-answers.ts';
+import { MistakenRequest } from './problem.ts';
+import { type Checked, questionOf } from './query.ts';
+import { FLEET_RESOLUTION, LIST, QUESTION, RESOLUTION, ROWS, TEXT } from './query-schemas.ts';
+import { type Call, object, query, type Route, type Writing } from './route.ts';
+import { answerOf, formatOf, type Table } from './table.ts';
 
 export interface QueryRouteDeps {
   devices: Devices;
   catalog: Catalog;
   store: Pick<TelemetryStore, 'query' | 'rollups'>;
+  /** Long answers that may be written at a time; 16. */
+  longAnswers?: number;
 }
 
-const TEXT: Schema = { type: 'string', maxLength: 128 };
-const LIST: Schema = { type: 'string', maxLength: 16_384 };
+type Deps = QueryRouteDeps & { room: LongAnswers };
+
 /** Devices that can be named in one question; a tag can stand for any number. */
 const MAX_NAMED = 1_000;
 
-const QUESTION: Record<string, Schema> = {
-  stream: { ...TEXT, description: 'Name of the stream.', examples: ['power'] },
-  from: { ...TEXT, default: '-1h', description: `First moment: ${TIME_FORMS}.` },
-  to: { ...TEXT, default: 'now', description: `End, not included: ${TIME_FORMS}.` },
-  fields: {
-    type: 'string',
-    maxLength: 4096,
-    examples: ['power,voltage'],
-    description: 'Names with commas between; all without it.',
-  },
-  limit: {
-    type: 'integer',
-    minimum: 1,
-    maximum: MAX_ROWS,
-    default: 100,
-    description: 'Rows of a device at most; of no meaning with points.',
-  },
-  order: { type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'Newest or oldest first.' },
-  every: { ...TEXT, examples: ['5m'], description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
-  fn: { type: 'string', enum: [...AGGREGATES], description: 'How to aggregate; mean without it.' },
-  fill: { ...TEXT, examples: ['null'], description: `What windows without readings hold: ${FILL_FORMS}.` },
-  points: {
-    type: 'integer',
-    minimum: 2,
-    maximum: MAX_POINTS,
-    examples: [800],
-    description:
-      'For a chart so wide: readings when there are no more, otherwise windows of a length chosen for it, with the mean of ' +
-      'each number and beside it `<field>_min` and `<field>_max`, and the last value of anything else.',
-  },
-  format: { type: 'string', enum: [...FORMATS], description: 'Instead of the Accept header.' },
-};
-
-const RESOLUTION: Schema = object(
-  {
-    source: { type: 'string', description: '`raw`: readings; otherwise the roll-up that was used.', examples: ['raw'] },
-    everyMs: {
-      type: 'number',
-      description: 'Length of the windows; absent when rows are readings.',
-      examples: [60_000],
-    },
-  },
-  ['everyMs'],
-);
-const ROWS = (example: object): Schema => ({ type: 'array', items: { type: 'object', examples: [example] } });
-
 export function queryRoutes(deps: QueryRouteDeps): Route[] {
-  return [deviceRoute(deps), fleetRoute(deps)];
+  const room = createLongAnswers({ ...(deps.longAnswers !== undefined && { most: deps.longAnswers }) });
+  return [deviceRoute({ ...deps, room }), fleetRoute({ ...deps, room })];
 }
 
-function deviceRoute({ devices, catalog, store }: QueryRouteDeps): Route {
+function deviceRoute({ devices, catalog, store, room }: Deps): Route {
   return {
     method: 'GET',
     path: '/v1/devices/:id/telemetry',
@@ -98,20 +58,19 @@ function deviceRoute({ devices, catalog, store }: QueryRouteDeps): Route {
         }),
       },
     },
-    async handle({ params: { id = '' }, query: asked, accept }) {
-      const device = deviceOf(devices, id).id;
+    async handle(call) {
+      const device = deviceOf(devices, call.params.id ?? '').id;
       const now = Date.now();
-      const { stream, question } = questionOf(asked, catalog, now);
-      return patiently(async () => {
+      const { stream, question } = questionOf(call.query, catalog, now);
+      return answerTo(call, room, async () => {
         const { resolution, columns, pages } = await ask(store, stream, { ...question, device }, now);
-        const head = { device, stream: stream.name };
-        return answerOf({ head, resolution, columns: ['ts', ...columns], pages }, formatOf(asked.format, accept));
+        return { head: { device, stream: stream.name }, resolution, columns: ['ts', ...columns], pages };
       });
     },
   };
 }
 
-function fleetRoute({ devices, catalog, store }: QueryRouteDeps): Route {
+function fleetRoute({ devices, catalog, store, room }: Deps): Route {
   return {
     method: 'GET',
     path: '/v1/telemetry',
@@ -129,54 +88,58 @@ function fleetRoute({ devices, catalog, store }: QueryRouteDeps): Route {
     },
     answers: {
       200: {
-        description: 'Rows with their device; all devices where neither devices nor a tag is said.',
+        description:
+          'Rows with their device; all devices where neither devices nor a tag is said. Of windows, each row says in ' +
+          '`resolution` what it was made from: `raw`, or the roll-up.',
         texts: {
           'text/csv': 'device,ts,power\r\nmeter-7,1760000000000,3.5\r\n',
           'application/x-ndjson': '{"device":"meter-7","ts":1760000000000,"power":3.5}\n',
         },
         schema: object({
           stream: { ...TEXT, examples: ['power'] },
-          resolution: RESOLUTION,
+          resolution: FLEET_RESOLUTION,
           rows: ROWS({ device: 'meter-7', ts: 1_760_000_000_000, power: 3.5 }),
         }),
       },
     },
-    async handle({ query: asked, accept }) {
+    async handle(call) {
       const now = Date.now();
-      const checked = questionOf(asked, catalog, now);
-      const ids = idsOf(devices, asked);
-      return patiently(async () => {
-        const [first = '', ...rest] = ids;
-        const answered = await ask(store, checked.stream, { ...checked.question, device: first }, now);
-        const { resolution, columns } = answered;
-        const pages = ids.length === 0 ? none() : fleetPages(store, checked, { first, answered, rest }, now);
-        const head = { stream: checked.stream.name };
-        const table = { head, resolution, columns: ['device', 'ts', ...columns], pages };
-        return answerOf(table, formatOf(asked.format, accept));
-      });
+      const { stream, question } = inWindowsOfOneLength(questionOf(call.query, catalog, now), store, now);
+      const ids = idsOf(devices, call.query);
+      const { buckets } = question;
+      const names = columnsAsked(stream, question).map(({ name }) => name);
+      const columns = ['device', ...(buckets ? ['resolution'] : []), 'ts', ...names];
+      const resolution = buckets ? { everyMs: buckets.everyMs } : { source: 'raw' };
+      const pages = fleetPages(store, { stream, question }, ids, now);
+      return answerTo(call, room, async () => ({ head: { stream: stream.name }, resolution, columns, pages }));
     },
   };
 }
 
-interface Fleet {
-  first: string;
-  /** The answer of the first. */
-  answered: Answered;
-  rest: readonly string[];
+/** Lines of several devices can be compared when their windows are alike. Throws `MistakenRequest`. */
+function inWindowsOfOneLength({ stream, question }: Checked, store: QueryRouteDeps['store'], now: number): Checked {
+  const { points, ...rest } = question;
+  const windows = points === undefined ? {} : chartWindows(store, { ...rest, points }, now);
+  const whole = { stream, question: { ...rest, ...windows } };
+  if (!whole.question.buckets || !columnsAsked(stream, whole.question).some(({ name }) => name === 'resolution'))
+    return whole;
+  const message = 'of several devices cannot hold "resolution", which is what each row is made from: ask one by one';
+  throw new MistakenRequest([{ in: 'query', path: '/fields', message }]);
 }
 
-async function* fleetPages(store: QueryRouteDeps['store'], asked: Checked, fleet: Fleet, now: number) {
-  yield* ofDevice(fleet.first, fleet.answered);
-  for (const device of fleet.rest) {
-    yield* ofDevice(device, await ask(store, asked.stream, { ...asked.question, device }, now));
+/** A page for each device at least, so that whoever reads them comes to speak between two questions to the store. */
+async function* fleetPages(store: QueryRouteDeps['store'], { stream, question }: Checked, ids: string[], now: number) {
+  for (const device of ids) {
+    const { resolution, pages } = await ask(store, stream, { ...question, device }, now);
+    const head = { device, ...(question.buckets && { resolution: resolution.source }) };
+    let isSilent = true;
+    for await (const page of pages) {
+      isSilent = false;
+      yield page.map((row): FilledRow => ({ ...head, ...row }));
+    }
+    if (isSilent) yield [];
   }
 }
-
-async function* ofDevice(device: string, { pages }: Answered): AsyncGenerator<FilledRow[]> {
-  for await (const page of pages) yield page.map((row) => ({ device, ...row }));
-}
-
-async function* none(): AsyncGenerator<FilledRow[]> {}
 
 /** The ids asked for, in their order. Throws `RefusedError` (not-found, invalid) and `MistakenRequest`. */
 function idsOf(devices: Devices, { devices: named, tag }: Record<string, unknown>): string[] {
@@ -194,10 +157,11 @@ function idsOf(devices: Devices, { devices: named, tag }: Record<string, unknown
   return ids;
 }
 
-/** What whoever asks in an outage wants to know first: whether readings are lost. */
-async function patiently(work: () => Promise<Answer>): Promise<Answer> {
+/** In the format that was asked for, and in an outage with what whoever asks wants to know first: whether readings are lost. */
+async function answerTo({ query: { format }, accept, operator }: Call, room: LongAnswers, table: () => Promise<Table>) {
   try {
-    return await work();
+    const admit = (stream: Writing) => room.admit(operator!.name, stream);
+    return await answerOf(await table(), formatOf(format, accept), admit);
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
     const rest = 'new readings wait in the journal until it takes them, and none is lost';

@@ -2,7 +2,7 @@
 import type { Catalog, Stream } from '../../schemas/index.ts';
 import type { Question } from '../telemetry/ask.ts';
 import type { Fill } from '../telemetry/fill.ts';
-import type { Aggregate } from '../telemetry/store.ts';
+import type { WindowFunction } from '../telemetry/store.ts';
 import { MistakenRequest } from './problem.ts';
 import { DURATION_FORMS, parseDuration, parseTime, TIME_FORMS } from './time.ts';
 
@@ -32,7 +32,8 @@ export function questionOf(asked: Asked, catalog: Catalog, now: number): Checked
   const from = timeOf('from', asked.from ?? '-1h', now, report);
   const to = timeOf('to', asked.to ?? 'now', now, report);
   if (from >= to) report('from', 'must be before to');
-  const windows = { ...windowsOf(asked, report), ...pointsOf(asked, stream, fields, report) };
+  const windows = { ...windowsOf(asked, report), ...pointsOf(asked, report) };
+  if (windows.points !== undefined || windows.buckets?.fn === 'envelope') checkEnvelope(stream, fields, report);
   if (errors.length > 0) throw new MistakenRequest(errors);
   const range = { from, to, limit: Number(asked.limit ?? 100), descending: asked.order !== 'asc' };
   return { stream: stream!, question: { stream: stream!.name, ...range, ...(fields && { fields }), ...windows } };
@@ -66,7 +67,7 @@ function windowsOf(asked: Asked, report: Report): Pick<Question, 'buckets' | 'fi
   if (stand === 'previous' && asked.order !== 'asc')
     report('fill', 'previous needs order=asc: it is the window before in time');
   return {
-    buckets: { everyMs: everyMs ?? 0, fn: (fn ?? 'mean') as Aggregate },
+    buckets: { everyMs: everyMs ?? 0, fn: (fn ?? 'mean') as WindowFunction },
     ...(stand !== undefined && { fill: stand }),
   };
 }
@@ -79,12 +80,16 @@ function fillOf(asked: Asked[string], report: Report): Fill | undefined {
   return value;
 }
 
-function pointsOf(asked: Asked, stream: Stream | undefined, fields: string[] | undefined, report: Report) {
-  if (asked.points === undefined) return {};
-  if (asked.every !== undefined) report('points', 'chooses the windows itself: leave out every');
+function pointsOf({ points, every }: Asked, report: Report): Pick<Question, 'points'> {
+  if (points === undefined) return {};
+  if (every !== undefined) report('points', 'chooses the windows itself: leave out every');
+  return { points: Number(points) };
+}
+
+/** An envelope has three columns of a number, and none may have the name of another. */
+function checkEnvelope(stream: Stream | undefined, fields: string[] | undefined, report: Report): void {
   const names = new Set(fields ?? stream?.fields.keys());
   const twice = [...names].find((name) => names.has(`${name}_min`) || names.has(`${name}_max`));
-  if (twice !== undefined)
-    report('fields', `with points, "${twice}" becomes ${twice}_min and ${twice}_max too: ask for these fields apart`);
-  return { points: Number(asked.points) };
+  if (twice === undefined) return;
+  report('fields', `of "${twice}" come ${twice}_min and ${twice}_max too: ask for these fields apart`);
 }

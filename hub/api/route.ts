@@ -33,6 +33,9 @@ export interface Outlet {
   signal: AbortSignal;
 }
 
+/** Writes a streaming answer, which ends with the promise. */
+export type Writing = (outlet: Outlet) => Promise<void>;
+
 /** A WebSocket on its way to a handler. */
 export interface Peer {
   /** Resolves when the reader can take more; rejects when it went away. */
@@ -53,7 +56,7 @@ export interface Answer {
   headers?: Record<string, string>;
   /** Who turned out to ask on a route for anyone, for the audit log. */
   operator?: Operator;
-  stream?: (outlet: Outlet) => Promise<void>;
+  stream?: Writing;
   /** Instead of an answer to an upgrade: a conversation; returns who hears the peer's texts. */
   socket?: (peer: Peer) => (text: string) => void;
 }

@@ -117,7 +117,7 @@ export const STATUS: Schema = {
       node: { type: 'string', description: 'Name of this machine.', examples: ['factory-1'] },
       gatewayUrl: {
         type: 'string',
-        description: 'Where devices connect, as this machine sees it.',
+        description: 'Where devices connect: gateway.publicUrl, else as this machine sees it.',
         examples: ['wss://127.0.0.1:8443/v1/device'],
       },
       startedAt: TIME,

@@ -31,7 +31,7 @@ export interface HubStatus {
   version: string;
   /** Name of this node. */
   node: string;
-  /** Where devices connect, as this machine sees it. */
+  /** Where devices connect: the public address when there is one, else as this machine sees it. */
   gatewayUrl?: string;
   /** Unix milliseconds. */
   startedAt: number;

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { Pass } from './passes.ts';
-import type { Answer, Outlet } from './route.ts';
+import type { Outlet, Writing } from './route.ts';
 
 /** What was written already may still be read for so long once the pass has ended. */
 const LAST_WORDS_MS = 1_000;
@@ -11,7 +11,7 @@ const LAST_WORDS_MS = 1_000;
  * Runs a streaming answer; the stream ends with it, and it is told when the reader has gone, the server closes or the pass
  * has ended. A reader who does not read is cut off then.
  */
-export function openStream(stream: NonNullable<Answer['stream']>, closing: AbortSignal, pass: Pass): PassThrough {
+export function openStream(stream: Writing, closing: AbortSignal, pass: Pass): PassThrough {
   const through = new PassThrough();
   const gone = new AbortController();
   through.on('close', () => {

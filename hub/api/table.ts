@@ -1,7 +1,7 @@
 /** Writes the rows of an answer as JSON, NDJSON or CSV, all at once when they are few and as a stream when they are many. */
 import { PAGE_ROWS, type Resolution } from '../telemetry/ask.ts';
 import type { FilledRow } from '../telemetry/fill.ts';
-import type { Answer } from './route.ts';
+import type { Answer, Outlet, Writing } from './route.ts';
 
 export const FORMATS = ['json', 'ndjson', 'csv'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -9,7 +9,8 @@ export type Format = (typeof FORMATS)[number];
 export interface Table {
   /** What the JSON object says before `rows`. */
   head: Record<string, unknown>;
-  resolution: Resolution;
+  /** Of all rows. Without a source, each row says its own. */
+  resolution: Partial<Resolution>;
   /** The columns of CSV. */
   columns: readonly string[];
   pages: AsyncIterator<FilledRow[]>;
@@ -52,30 +53,41 @@ const WRITERS: Record<Format, Writer> = {
   },
 };
 
-/** Reads what fits in memory, so that a store which does not answer is a refusal and no torn answer. Throws `Unavailable`. */
-export async function answerOf(table: Table, format: Format): Promise<Answer> {
+/** An answer of more pages is long, however few rows they hold: each of them is a question to the store. */
+const BEGIN_PAGES = 100;
+
+/**
+ * Reads what fits in memory, so that a store which does not answer is a refusal and no torn answer; what is longer becomes a
+ * stream that `admit` lets in. Throws `Unavailable`, and what `admit` throws.
+ */
+export async function answerOf(table: Table, format: Format, admit: (stream: Writing) => Writing): Promise<Answer> {
   const { head, resolution, pages } = table;
   const begin: FilledRow[] = [];
   let isWhole = false;
-  while (!isWhole && begin.length < PAGE_ROWS) {
+  for (let page = 0; !isWhole && begin.length <= PAGE_ROWS && page <= BEGIN_PAGES; page += 1) {
     const { done, value } = await pages.next();
     if (done) isWhole = true;
     else begin.push(...value);
   }
   const { type, before, rows, after } = WRITERS[format];
   const headers = headersOf(resolution);
-  if (!isWhole) return { type, headers, stream: (outlet) => streamOf(table, format, begin, outlet.write) };
+  if (!isWhole) return { type, headers, stream: admit((outlet) => streamOf(table, format, begin, outlet)) };
   if (format === 'json') return { headers, body: { ...head, resolution, rows: begin } };
   return { type, headers, body: before(table) + rows(begin, table, true) + after };
 }
 
-async function streamOf(table: Table, format: Format, begin: FilledRow[], write: (text: string) => Promise<void>) {
+async function streamOf(table: Table, format: Format, begin: FilledRow[], { signal, write }: Outlet) {
   const { before, rows, after } = WRITERS[format];
   const { pages } = table;
   try {
+    let isFirst = begin.length === 0;
     await write(before(table) + rows(begin, table, true));
     for (let page = await pages.next(); !page.done; page = await pages.next()) {
-      if (page.value.length > 0) await write(rows(page.value, table, false));
+      // Where there is nothing to write, nobody else would notice that the reader has gone.
+      signal.throwIfAborted();
+      if (page.value.length === 0) continue;
+      await write(rows(page.value, table, isFirst));
+      isFirst = false;
     }
     if (after !== '') await write(after);
   } finally {
@@ -84,8 +96,11 @@ async function streamOf(table: Table, format: Format, begin: FilledRow[], write:
 }
 
 /** What NDJSON and CSV have no room for. */
-function headersOf({ source, everyMs }: Resolution): Record<string, string> {
-  return { 'x-resolution': source, ...(everyMs !== undefined && { 'x-every-ms': String(everyMs) }) };
+function headersOf({ source, everyMs }: Table['resolution']): Record<string, string> {
+  return {
+    ...(source !== undefined && { 'x-resolution': source }),
+    ...(everyMs !== undefined && { 'x-every-ms': String(everyMs) }),
+  };
 }
 
 /** A cell by RFC 4180; null is empty. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
-import { type AddVerb, EXIT, type Session } from '../cli-session.ts';
+import { type AddVerb, EXIT, type Session } from '../cli/session.ts';
 import { SHELLS, type Shell } from './shells.ts';
 import { type NameKind, treeOf } from './tree.ts';
 

@@ -56,6 +56,7 @@ export const REFUSALS = {
   'last-admin': { status: 409, close: 0, retry: false, title: 'Nobody would be left who may change operators.' },
   'key-reused': { status: 422, close: 0, retry: false, title: 'This Idempotency-Key belongs to another request.' },
   'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
+  'too-many-answers': { status: 429, close: 0, retry: true, title: 'Too many long answers are being read.' },
   'too-many-groups': { status: 429, close: 0, retry: true, title: 'Too many group commands are under way.' },
   'too-many-schedules': { status: 409, close: 0, retry: false, title: 'There are as many schedules as there may be.' },
   'too-many-rules': { status: 409, close: 0, retry: false, title: 'There are as many rules as there may be.' },

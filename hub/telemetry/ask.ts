@@ -68,8 +68,18 @@ async function askForChart(store: Store, stream: Stream, question: Question & { 
     if (rows.length <= points)
       return { resolution: { source: 'raw' }, columns: names, pages: paged(each(asEnvelope), points) };
   }
-  const everyMs = stepFor(query.from, query.to, points, sources);
-  return ask(store, stream, { ...query, limit: 2 * points + 2, buckets: { everyMs, fn: 'envelope' } }, now);
+  return ask(store, stream, { ...query, ...chartWindows(store, question, now) }, now);
+}
+
+/** What a chart asks for when the readings are too many for it: windows of a round length. */
+export function chartWindows(
+  store: Pick<Store, 'rollups'>,
+  chart: { from: number; to: number; points: number },
+  now: number,
+) {
+  const { from, to, points } = chart;
+  const everyMs = stepFor(from, to, points, sourcesOf(store.rollups, now));
+  return { limit: 2 * points + 2, buckets: { everyMs, fn: 'envelope' as const } };
 }
 
 /** A reading is the lowest and the highest of itself. */

@@ -121,11 +121,15 @@ class StoreComparison implements Comparison {
   async #compare(from: number, to: number): Promise<number> {
     const [begin, end] = [this.#beginOf(from), this.#cursor().offset];
     const tally = new Tally(from, to, MAX_VALUES);
-    await this.#read(begin, end, async (frames) => {
-      for (const frame of frames) tally.add(frame, frame.readings);
-    });
+    await this.#read(
+      begin,
+      () => end,
+      async (frames) => {
+        for (const frame of frames) tally.add(frame, frame.readings);
+      },
+    );
     const { gaps, surplus, compared } = await this.#differences(tally);
-    const missing = gaps.length === 0 ? 0 : await this.#restore(begin, end, tally, gaps);
+    const missing = gaps.length === 0 ? 0 : await this.#restore(begin, tally, gaps);
     this.#status.compared += compared;
     this.#status.surplus += surplus;
     if (surplus > 0) this.#deps.log.warn({ values: surplus, ...rangeOf(tally) }, SURPLUS);
@@ -141,8 +145,8 @@ class StoreComparison implements Comparison {
   }
 
   /** Gives the loop its turn after each batch. */
-  async #read(begin: Offset, end: Offset, visit: (frames: Frame[]) => Promise<void>): Promise<void> {
-    for (let at = begin; at < end; ) {
+  async #read(begin: Offset, end: () => Offset, visit: (frames: Frame[]) => Promise<void>): Promise<void> {
+    for (let at = begin; at < end(); ) {
       const batch = await this.#deps.journal.read(at, BATCH_READINGS);
       if (!batch) return;
       await visit(batch.frames);
@@ -164,12 +168,16 @@ class StoreComparison implements Comparison {
     return all;
   }
 
-  /** Writes all readings of the minutes with gaps again. Resolves to how many values the store had lost. */
-  async #restore(begin: Offset, end: Offset, { from, to }: Tally, gaps: Gap[]): Promise<number> {
-    const { store, onRefused, log } = this.#deps;
+  /**
+   * Writes all readings of the minutes with gaps again, up to the newest frame: a correction that came meanwhile must
+   * stay the last word. Resolves to how many values the store had lost.
+   */
+  async #restore(begin: Offset, { from, to }: Tally, gaps: Gap[]): Promise<number> {
+    const { journal, store, onRefused, log } = this.#deps;
     const minutes = new Set(gaps.map(({ stream, minute }) => keyOf(stream, minute)));
     const taken = new Tally(from, to, MAX_VALUES);
-    await this.#read(begin, end, async (frames) => {
+    const newest = () => journal.status(this.#now()).next;
+    await this.#read(begin, newest, async (frames) => {
       const wanted = frames.flatMap((frame) => within(frame, minutes));
       const refused = wanted.length === 0 ? [] : await store.write(wanted);
       if (refused.length > 0) await onRefused(refused);
@@ -214,6 +222,6 @@ function refusedOf(gaps: readonly Gap[], taken: Tally): number {
   const counts = new Map(taken.streams().map((stream) => [stream, taken.countsOf(stream)]));
   return gaps.reduce((sum, { stream, field, minute, expected, stored }) => {
     const kept = counts.get(stream)?.get(field)?.get(minute) ?? 0;
-    return sum + Math.min(expected - kept, expected - stored);
+    return sum + Math.max(0, Math.min(expected - kept, expected - stored));
   }, 0);
 }

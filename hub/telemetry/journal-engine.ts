@@ -16,11 +16,17 @@ import type { Frame } from './reading.ts';
 
 /** A disk that was full is tried again when it has so much room, or a sixteenth of the limit. */
 const MIN_FREE_BYTES = 1024 * 1024;
+/**
+ * What arrived later is not given up for room on the disk: a disk that fills up is a moment at which stores crash, and
+ * InfluxDB 1.x has held back for so long what it has not written to its files (`cache-snapshot-write-cold-duration`).
+ */
+const YOUNG_MS = 10 * 60_000;
 const SAVE_CURSORS_MS = 1_000;
 
 /** Of a recovered folder; `openJournal` makes it. */
 export class FileJournal implements Journal {
   readonly #log: JournalLog;
+  readonly #now: () => number;
   readonly #limitBytes: number;
   /** Room that is made before it is needed, so that a full journal with delivered segments refuses nobody. */
   readonly #spareBytes: number;
@@ -51,6 +57,7 @@ export class FileJournal implements Journal {
     const { limitBytes, replayMs, lingerMs, log, now, files } = options;
     const segmentBytes = Math.min(options.segmentBytes, Math.floor(limitBytes / 4));
     this.#log = log;
+    this.#now = now;
     this.#limitBytes = limitBytes;
     this.#spareBytes = segmentBytes;
     this.#segments = segments;
@@ -203,7 +210,7 @@ export class FileJournal implements Journal {
     if (this.#isMakingRoom || this.#closing || this.#bytes + this.#spareBytes <= this.#limitBytes) return;
     if (!this.#retention.canMakeRoom()) return;
     this.#isMakingRoom = true;
-    this.#dropDelivered(0)
+    this.#dropped(this.#retention.makeRoom(this.#spareBytes))
       .catch((error: unknown) => this.#log.warn({ err: error }, 'journal: a segment could not be deleted'))
       .finally(() => {
         this.#isMakingRoom = false;
@@ -212,15 +219,15 @@ export class FileJournal implements Journal {
 
   /** A few bytes of room would only be filled and fail again, in turn with the devices' patience. */
   async #makeRoomOnDisk(): Promise<boolean> {
-    await this.#dropDelivered(1);
+    await this.#dropped(this.#retention.dropOldest(this.#now() - YOUNG_MS));
     await this.#space.look();
     const { diskFreeBytes = Number.POSITIVE_INFINITY } = this.#space.status();
     return diskFreeBytes >= Math.min(this.#limitBytes / 16, MIN_FREE_BYTES);
   }
 
-  async #dropDelivered(atLeast: number): Promise<void> {
+  async #dropped(dropping: Promise<number>): Promise<void> {
     try {
-      await this.#retention.makeRoom(this.#spareBytes, atLeast);
+      await dropping;
     } finally {
       this.#bytes = this.#segments.bytes();
     }

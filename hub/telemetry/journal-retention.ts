@@ -19,13 +19,18 @@ export interface Retention {
    */
   sweep(now: number): Promise<number>;
   /**
-   * Deletes the oldest delivered segments until `bytes` more fit under the limit, and at least `atLeast`, inside the
-   * replay window too. Only the sinks of this run count: one that was removed must not stop the hub for ever.
+   * Deletes the oldest delivered segments until `bytes` more fit under the limit, inside the replay window too. Only the
+   * sinks of this run count: one that was removed must not stop the hub for ever.
    */
-  makeRoom(bytes: number, atLeast: number): Promise<number>;
+  makeRoom(bytes: number): Promise<number>;
+  /** Deletes the oldest segment like `makeRoom`, when it ended before this time. */
+  dropOldest(before: number): Promise<number>;
   /** Whether `makeRoom` would find something. */
   canMakeRoom(): boolean;
 }
+
+const GIVEN_UP =
+  'journal: delivered frames were given up to make room; what a store loses of them in a crash cannot be written again';
 
 export function createRetention(options: RetentionOptions): Retention {
   const { segments, cursors, limitBytes, replayMs, active, log } = options;
@@ -48,6 +53,13 @@ export function createRetention(options: RetentionOptions): Retention {
     return result;
   }
 
+  async function giveUp(mayGo: (endedAt: number, dropped: number) => boolean): Promise<number> {
+    const from = segments.list[0]?.base;
+    const dropped = await drop(() => active, mayGo);
+    if (dropped > 0) log.warn({ segments: dropped, from, to: segments.list[0]?.base }, GIVEN_UP);
+    return dropped;
+  }
+
   /** Cursors reach the disk before a segment leaves it. On a full disk they cannot; then what is there decides. */
   async function saveCursors() {
     await cursors.save().catch((error: unknown) => log.warn({ err: error }, 'journal: cursors could not be saved'));
@@ -65,11 +77,8 @@ export function createRetention(options: RetentionOptions): Retention {
 
   return {
     sweep: (now) => drop(allSinks, (endedAt) => endedAt < now - replayMs || deliveredBytes() > limitBytes / 2),
-    makeRoom: (bytes, atLeast) =>
-      drop(
-        () => active,
-        (_, dropped) => dropped < atLeast || segments.bytes() + bytes > limitBytes,
-      ),
+    makeRoom: (bytes) => giveUp(() => segments.bytes() + bytes > limitBytes),
+    dropOldest: (before) => giveUp((endedAt, dropped) => dropped === 0 && endedAt < before),
     canMakeRoom() {
       const following = segments.list[1];
       return following !== undefined && following.base <= cursors.minimum(active);

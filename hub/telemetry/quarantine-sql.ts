@@ -10,6 +10,7 @@ export const TABLES = [
     epoch TEXT NOT NULL, seq INTEGER NOT NULL, receivedAt REAL NOT NULL, place INTEGER, path TEXT NOT NULL,
     code TEXT NOT NULL, message TEXT NOT NULL, reading TEXT NOT NULL, ts REAL, triedAt REAL) STRICT`,
   'CREATE INDEX IF NOT EXISTS quarantine_by_device ON quarantine (device, id)',
+  'CREATE TABLE IF NOT EXISTS dropped (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at REAL NOT NULL) STRICT',
 ];
 
 /** Columns that files of earlier versions lack. */
@@ -18,7 +19,8 @@ export const NEW_COLUMNS = ['ts', 'triedAt'].map((name) => {
 });
 
 const COLUMNS = 'device, stream, epoch, seq, receivedAt, place, path, code, message, reading, ts';
-const INSERT = `INSERT INTO quarantine (key, ${COLUMNS}) VALUES (?${', ?'.repeat(11)}) ON CONFLICT (key) DO NOTHING`;
+const INSERT = `INSERT INTO quarantine (key, ${COLUMNS}) SELECT ?${', ?'.repeat(11)}
+  WHERE NOT EXISTS (SELECT 1 FROM dropped WHERE key = ?1) ON CONFLICT (key) DO NOTHING`;
 
 export const SELECT = `SELECT id, ${COLUMNS}, triedAt FROM quarantine`;
 
@@ -47,7 +49,26 @@ export function selectionOf({ ids, ...filter }: QuarantineFilter & { before?: nu
   return { where: ['1', ...parts.map(({ sql }) => sql)].join(' AND '), params: parts.map(({ value }) => value) };
 }
 
-/** Adds what is not there yet. */
+/** Takes away what the filter means. The key stays: a store that is filled again refuses the same readings once more. */
+export function removalOf(filter: QuarantineFilter, now: number): [remember: Step, remove: Step] {
+  const { where, params } = selectionOf(filter);
+  // A transaction takes the numbers of its columns away: each statement has its own.
+  const columns = (cells: readonly Cell[]) =>
+    cells.map((cell) => (typeof cell === 'number' ? Float64Array.of(cell) : [cell]));
+  const remember = `INSERT OR REPLACE INTO dropped (at, key) SELECT ?, key FROM quarantine WHERE ${where}`;
+  return [
+    { sql: remember, rows: 1, columns: columns([now, ...params]) },
+    { sql: `DELETE FROM quarantine WHERE ${where}`, rows: 1, columns: columns(params) },
+  ];
+}
+
+/** Forgets keys of readings that were dropped before a time, and the oldest when there are more than `most`. */
+export function forgettingOf(before: number, most: number): Step {
+  const sql = 'DELETE FROM dropped WHERE at < ? OR id <= (SELECT max(id) FROM dropped) - ?';
+  return { sql, rows: 1, columns: [Float64Array.of(before), Float64Array.of(most)] };
+}
+
+/** Adds what is not there yet, and was not dropped. */
 export function insertOf(entries: readonly QuarantineEntry[]): Step {
   const texts = (name: 'key' | 'device' | 'stream' | 'epoch' | 'path' | 'code' | 'message' | 'reading') =>
     entries.map((entry) => entry[name]);

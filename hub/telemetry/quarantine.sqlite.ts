@@ -1,20 +1,35 @@
 /** The quarantine in a SQLite file; when it is full it says so, and forgets nothing by itself. */
-import { type Cell, openDatabase, type Step } from '../kit/database.sqlite.ts';
+import { openDatabase, type Step } from '../kit/database.sqlite.ts';
 import { Unavailable } from '../kit/errors.ts';
 import type { Quarantine, Reason } from './quarantine.ts';
 import { countOfRejected, entriesOfFrames, entriesOfRefused, type QuarantineEntry } from './quarantine-entry.ts';
 import { QuarantineRoom, type RoomOptions } from './quarantine-room.ts';
-import { insertOf, NEW_COLUMNS, readingOf, SELECT, selectionOf, TABLES } from './quarantine-sql.ts';
+import {
+  forgettingOf,
+  insertOf,
+  NEW_COLUMNS,
+  readingOf,
+  removalOf,
+  SELECT,
+  selectionOf,
+  TABLES,
+} from './quarantine-sql.ts';
 
 export interface QuarantineOptions extends RoomOptions {
   file: string;
+  /** How long the journal may bring back what was dropped. */
+  rememberMs: number;
+  now?: () => number;
 }
 
+/** Keys of dropped readings that are remembered; about 100 bytes each. */
+const MAX_DROPPED = 1_000_000;
 const COUNT = 'SELECT device, count(*) FROM quarantine GROUP BY device';
 const AMEND = 'UPDATE quarantine SET path = ?, code = ?, message = ?, triedAt = ? WHERE id = ?';
 
 /** Opens the file; resolves when it can be used. Throws `Unavailable`. */
-export async function createSqliteQuarantine({ file, limitReadings, log }: QuarantineOptions): Promise<Quarantine> {
+export async function createSqliteQuarantine(options: QuarantineOptions): Promise<Quarantine> {
+  const { file, limitReadings, rememberMs, log, now = Date.now } = options;
   const database = await openDatabase({ file });
   await database.write(TABLES.map(statement));
   const columns = new Set((await database.all('PRAGMA table_info(quarantine)')).map(([, name]) => name));
@@ -61,9 +76,8 @@ export async function createSqliteQuarantine({ file, limitReadings, log }: Quara
       return row && readingOf(row);
     },
     async remove(filter) {
-      const { where, params } = selectionOf(filter);
-      const sql = `DELETE FROM quarantine WHERE ${where}`;
-      const [removed] = await database.write([{ sql, rows: 1, columns: params.map(columnOf) }]);
+      const forgetting = forgettingOf(now() - rememberMs, MAX_DROPPED);
+      const [, removed] = await database.write([...removalOf(filter, now()), forgetting]);
       await recount();
       for (const listener of listeners) listener();
       return removed!.changes;
@@ -80,8 +94,6 @@ const OVERFULL =
   'hub quarantine replay or drop, or raise limits.quarantineReadings';
 
 const statement = (sql: string): Step => ({ sql, rows: 1, columns: [] });
-
-const columnOf = (cell: Cell) => (typeof cell === 'number' ? Float64Array.of(cell) : [cell]);
 
 function amendmentOf(reasons: readonly Reason[], now: number): Step {
   const texts = (name: 'path' | 'code' | 'message') => reasons.map((reason) => reason[name]);

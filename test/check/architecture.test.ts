@@ -56,6 +56,8 @@ const ARROWS: Record<string, string[]> = {
   bridge: ['telemetry', 'commands', 'devices', 'backplane'],
   telemetry: [],
   backplane: [],
+  cli: ['api', 'telemetry', 'commands', 'devices', 'operators', 'audit', 'bridge', 'alerts'],
+  completion: ['cli'],
   kit: [],
 };
 
@@ -86,6 +88,26 @@ const isDotted = (file: string) => (file.split('/').at(-1)!.match(/\./g)?.length
 const featureOf = (file: string) => /^hub\/([a-z-]+)\//.exec(file)?.[1];
 const isOurs = (what: string) => FOLDERS.some((folder) => what.startsWith(`${folder}/`));
 const show = ({ from, what }: Import) => `${from} → ${what}`;
+
+/** What docs/architecture.md names under "Where is what", `*` for any part of a name. */
+function namedFiles(): RegExp[] {
+  const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const part = page.split('## Where is what')[1]!.split('\n## ')[0]!;
+  const names = [...part.matchAll(/`([\w.*-]+\.ts)`/g)].map(([, name]) => name!);
+  return names.map((name) => new RegExp(`^${name.replaceAll('.', '\\.').replaceAll('*', '[\\w-]+')}$`));
+}
+
+describe('docs/architecture.md', () => {
+  const inFeatures = files.filter((file) => featureOf(file));
+  const nameOf = (file: string) => file.split('/').at(-1)!;
+
+  it('names every file of the features, and none that there is not', () => {
+    const named = namedFiles();
+    expect(named.length).toBeGreaterThan(100);
+    expect(inFeatures.filter((file) => !named.some((name) => name.test(nameOf(file))))).toEqual([]);
+    expect(named.filter((name) => !inFeatures.some((file) => name.test(nameOf(file))))).toEqual([]);
+  });
+});
 
 describe('the house rules', () => {
   it('reads imports at all', () => {

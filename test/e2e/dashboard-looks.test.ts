@@ -9,12 +9,18 @@ import { type Simulated, simulate } from '../helpers/simulated.ts';
 const RECORDING = 'device-sim/data/occupancy-2015-02-05.csv';
 const FIELDS = 'temperature=temperature,humidity=humidity,co2=co2,light=light,occupied=occupancy:boolean';
 
+/** One fires, one does not. */
+const RULES = [
+  { id: 'refusals', kind: 'quarantine', readings: 2, windowMs: 3_600_000, severity: 'info' },
+  { id: 'too-warm', kind: 'field', stream: 'environment', field: 'temperature', above: 60, forMs: 60_000 },
+];
+
 let hub: TestHub;
 let browser: Browser;
 let simulated: Simulated[] = [];
 
 beforeAll(async () => {
-  hub = await startTestHub();
+  hub = await startTestHub({ HUB_MQTT__EMBEDDED: 'true', HUB_ALERTS__RULES: JSON.stringify(RULES) });
   await history();
   simulated = [
     simulate(hub, 'room-', '--devices', '9', '--rate', '2', '--stream', 'environment'),
@@ -41,6 +47,8 @@ async function refused() {
   const readings = [{ power: 'much' }, { power: 4, voltage: 231 }, { power: -1, mood: 'bad' }];
   device.say({ type: 'telemetry', seq: 1, stream: 'power', readings });
   await device.next();
+  device.say({ type: 'telemetry', seq: 5, stream: 'power', readings: [{ power: 4 }] });
+  await device.next();
   device.close();
 }
 
@@ -55,8 +63,8 @@ async function orders() {
   await hub.call('POST', '/v1/schedules', schedule);
 }
 
-/** So long the lines of the overview grow before the picture. */
-const LINES_MS = 6_000;
+/** So long the lines of the overview grow before its picture for the manual: as on a page that was open for a while. */
+const LINES_MS = process.env.HUB_SCREENSHOTS ? 25_000 : 0;
 
 /** The recording as a whole. */
 async function showWholeDay(page: Page) {
@@ -71,11 +79,13 @@ const PAGES = [
   ['device-commands', '#/devices/office-0001/commands', 'Identify'],
   ['device-settings', '#/devices/office-0001/settings', 'Tokens'],
   ['device-sessions', '#/devices/office-0001/sessions', 'readings'],
+  ['device-gaps', '#/devices/cellar-1/gaps', '3 frames'],
   ['commands', '#/commands', 'Identify'],
   ['groups', '#/groups', 'Groups'],
   ['schedules', '#/schedules', 'nightly-reboot'],
   ['quarantine', '#/quarantine', 'must be number'],
-  ['alerts', '#/alerts', 'Alerts'],
+  ['alerts', '#/alerts', 'readings refused within'],
+  ['bridge', '#/bridge', 'The hub’s own broker'],
   ['operators', '#/operators', 'vera'],
   ['audit', '#/audit', 'POST /v1/schedules'],
   ['status', '#/status', 'Journal'],
@@ -83,9 +93,11 @@ const PAGES = [
   ['overview', '#/', 'each second'],
 ] as const;
 
+/** As large as the manual shows it. */
+const viewport = { width: 1280, height: 800 };
 const LOOKS = [
-  ['light', { colorScheme: 'light' }],
-  ['dark', { colorScheme: 'dark' }],
+  ['light', { colorScheme: 'light', viewport }],
+  ['dark', { colorScheme: 'dark', viewport }],
   ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
 ] as const;
 
@@ -115,7 +127,7 @@ describe.each(LOOKS)('in %s', (look, options) => {
     await close();
     expect(Object.fromEntries(Object.entries(barriers).filter(([, own]) => own.length > 0))).toEqual({});
     expect(found).toEqual([]);
-  });
+  }, 240_000);
 });
 
 it('a person with a keyboard alone comes in, finds a device and opens it', async () => {

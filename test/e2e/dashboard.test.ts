@@ -127,6 +127,32 @@ describe('a person who is signed in', () => {
     await page.getByText('live. Drag over a chart to zoom.').waitFor();
   });
 
+  it('chooses how fine a chart is: windows of a length, every reading, or as the hub does', async () => {
+    await page.goto(`${hub.api}/#/devices/room-0002`);
+    const detail = page.getByLabel('Detail');
+    const stream = page.getByRole('region', { name: 'Environment' });
+    await stream.getByText('every reading').waitFor();
+    expect(await detail.getByRole('option', { name: '1 h' }).isDisabled()).toBe(true);
+    const asked = page.waitForRequest((request) => request.url().includes('every=10s&fn=envelope'));
+    await detail.selectOption({ label: '10 s' });
+    await asked;
+    await stream.getByText('one point for 10 s').waitFor();
+    await page.getByRole('button', { name: '30 d' }).click();
+    await stream.getByText('every reading').waitFor();
+    expect(await detail.inputValue()).toBe('auto');
+    await detail.selectOption({ label: '1 h' });
+    await stream.getByText('one point for 1 h').waitFor();
+  });
+
+  it('is told when there are too many readings to draw each', async () => {
+    await many('crowded');
+    await page.goto(`${hub.api}/#/devices/crowded`);
+    await page.getByRole('button', { name: '1 h', exact: true }).click();
+    await page.getByLabel('Detail').selectOption({ label: 'Every reading' });
+    await page.getByText('more than 10,000 readings: one point for').waitFor();
+    await page.locator('.plot .u-over').first().waitFor();
+  });
+
   it('sends a command by a form made of its schema, and sees it succeed', async () => {
     await page.goto(`${hub.api}/#/devices/room-0001/commands`);
     await page.getByLabel('Command').selectOption({ label: 'Identify' });
@@ -184,6 +210,22 @@ describe('a person who is signed in', () => {
     expect(await page.getByRole('dialog').count()).toBe(0);
   });
 });
+
+/** More readings in the last half hour than a browser draws. */
+async function many(id: string): Promise<void> {
+  const device = await connectRaw(hub, { token: await hub.addDevice(id) });
+  const from = Date.now() - 1_200_000;
+  for (let seq = 1; seq <= 110; seq++) {
+    const readings = Array.from({ length: 100 }, (_, at) => ({ ts: from + (seq * 100 + at) * 100, light: at }));
+    device.say({ type: 'telemetry', seq, stream: 'environment', readings });
+    let answer = await device.next();
+    while (answer.type !== 'ack') answer = await device.next();
+  }
+  device.close();
+  const path = `/v1/devices/${id}/telemetry?stream=environment&from=-1h&limit=20000`;
+  const stored = async () => (await hub.call<{ rows: object[] }>('GET', path)).rows.length;
+  await expect.poll(stored, { timeout: 30_000 }).toBe(11_000);
+}
 
 async function tokenShown(): Promise<string> {
   const text = await page

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventsIn } from '../../hub/cli.http.ts';
+import { eventsIn } from '../../hub/cli/client.http.ts';
 import type { Presence, SessionRecord } from '../../hub/devices/presence.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { connectRaw } from '../helpers/raw-device.ts';

@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import type { Figures } from '../../torture/judge.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const MINUTES = process.env.TEST_TORTURE_MINUTES ?? '1.5';
+const MINUTES = process.env.TEST_TORTURE_MINUTES ?? '2';
 const SEED = process.env.TEST_SEED ?? '20261121';
 const DEVICES = '50';
 /** Beside the torture itself: the start, and until all is at rest on a machine with other tests. */

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { eventsIn } from '../../hub/cli.http.ts';
+import { eventsIn } from '../../hub/cli/client.http.ts';
 import type { Frame, Reading } from '../../hub/telemetry/reading.ts';
 import { startApi, type TestApi } from '../helpers/api.ts';
 

@@ -306,6 +306,7 @@ describe('a mistaken request', () => {
     'fill=much&every=1m',
     'fill=previous&every=1m',
     'points=100&every=1m',
+    'fn=envelope',
     'fields=level',
     'limit=ten',
     'order=up',

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Unavailable } from '../../hub/kit/errors.ts';
 import { REFUSED, startApi, type TestApi } from '../helpers/api.ts';
 import { BARE_ENV } from '../helpers/cli.ts';
 
@@ -181,7 +182,7 @@ describe('hub query', () => {
     ]);
     expect(JSON.parse((await run([...asked, '--json'])).stdout).rows).toHaveLength(1);
     expect(await run([...asked, '--json', '--csv'])).toMatchObject({ code: 2, stdout: '' });
-    expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\n');
+    expect((await run([...asked, '--fields', 'power', '--csv'])).stdout).toBe('ts,power\r\n1782864000000,3.5\r\n');
   });
 
   it('ends with 130 when Ctrl-C comes before the answer', async () => {
@@ -199,19 +200,89 @@ describe('hub query', () => {
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 
+  it.each(['--csv', '--ndjson', '--json'])(
+    'hands a long answer on (%s) as it comes, at the pace of its reader',
+    async (format) => {
+      // A page of four megabytes, of which there are a thousand.
+      hub.store.answer(() => {
+        const { to, limit } = hub.store.asked.at(-1)!;
+        return Array.from({ length: limit }, (_, n) => ({ ts: to - n - 1, state: 'x'.repeat(4_000) }));
+      });
+      const { child, ended } = start(['query', 'a', 'machine', '--from', '0', '--limit', '1000000', format]);
+      let bytes = 0;
+      child.stdout.on('data', ({ length }) => {
+        bytes += length;
+        if (bytes > 20_000_000) child.stdout.pause();
+      });
+      await expect.poll(() => child.stdout.isPaused(), { timeout: 20_000 }).toBe(true);
+      const settled = async (before: number): Promise<number> => {
+        await new Promise((done) => setTimeout(done, 200));
+        return hub.store.asked.length === before ? before : settled(hub.store.asked.length);
+      };
+      expect(await settled(-1)).toBeLessThan(20);
+      child.stdout.destroy();
+      expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    },
+  );
+
+  it('says that the answer is not whole when the store fails in the middle', async () => {
+    hub.store.answer(() => {
+      const { to, limit } = hub.store.asked.at(-1)!;
+      if (hub.store.asked.length > 5) throw new Unavailable('gone');
+      return Array.from({ length: limit }, (_, n) => ({ ts: to - n - 1, power: n }));
+    });
+    const { code, stderr } = await run(['query', 'a', 'power', '--from', '0', '--limit', '1000000', '--csv']);
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringMatching(/broke in the middle of the answer: .* is not whole\.\n$/),
+    ]);
+  });
+
   it('asks several devices, or those with a tag, at once', async () => {
     await hub.devices.add('b', { tags: { floor: '1' } });
     const line = '{"device":"b","ts":1782864000000,"power":3.5,"voltage":230}\n';
     expect(await run(['query', 'a,b', 'power', '--ndjson'])).toMatchObject({ stdout: line.replace('b', 'a') + line });
     expect(await run(['query', 'floor=1', 'power', '--ndjson'])).toMatchObject({ stdout: line });
     const { stdout } = await run(['query', 'floor=1', 'power', '--points', '10']);
-    expect(stdout).toMatch(/^TIME +device .* power +power_min +power_max$/m);
+    expect(stdout).toMatch(/^TIME +device +resolution +power +voltage\n2026-07-01 \S+ +b +raw +3.5 +230\n$/);
+    expect(hub.store.asked.at(-1)).toMatchObject({ device: 'b', buckets: { fn: 'envelope' } });
   });
 
   it('tells each mistake that the hub found by the option that was typed', async () => {
     const { code, stderr } = await run(['query', 'a', 'power', '--from', 'yesterday', '--fields', 'colour']);
     expect(code).toBe(2);
     expect(stderr).toMatch(/^--fields: "colour" is no field of power.*\n--from must be .*\n$/);
+    expect((await run(['query', 'a,b=3', 'power'])).stderr).toBe('<device> must be name=value\n');
+  });
+
+  it('tells whoever said no limit that there is one', async () => {
+    const rows = Array.from({ length: 100 }, (_, n) => ({ ts: 100 - n, power: n / 3 }));
+    hub.store.answer(() => rows.slice(0, hub.store.asked.at(-1)!.limit));
+    const hint = 'There may be more: without --limit there are at most 100 rows of each device.\n';
+    for (const format of [[], ['--csv'], ['--ndjson']])
+      expect((await run(['query', 'a', 'power', ...format])).stderr).toBe(hint);
+    expect((await run(['query', 'a', 'power', '--limit', '100', '--csv'])).stderr).toBe('');
+  });
+
+  it('shows as many digits as a person reads, and a dash where nothing was measured', async () => {
+    hub.store.answer(() => [{ ts: 0, power: 64.00983759733037 }]);
+    const asked = [
+      'query',
+      'a',
+      'power',
+      '--from',
+      '0',
+      '--to',
+      '2',
+      '--every',
+      '1ms',
+      '--fields',
+      'power',
+      '--order',
+      'asc',
+    ];
+    expect((await run([...asked, '--fill', 'null'])).stdout).toMatch(/ 64\.0098376\n.* –\n$/);
+    expect((await run([...asked, '--csv'])).stdout).toContain('64.00983759733037');
   });
 
   it('shows no control characters that came from a device', async () => {

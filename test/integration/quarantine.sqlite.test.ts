@@ -22,10 +22,17 @@ describe('the quarantine', () => {
   let dir: string;
   let quarantine: Quarantine;
   let logged: string[];
+  let now: number;
   const tell = (level: string) => (_fields: object, message: string) => void logged.push(`${level} ${message}`);
   const log = { error: tell('error'), warn: tell('warn'), info: tell('info') };
   const open = (limitReadings = 100) =>
-    createSqliteQuarantine({ file: join(dir, 'quarantine.db'), limitReadings, log });
+    createSqliteQuarantine({
+      file: join(dir, 'quarantine.db'),
+      limitReadings,
+      rememberMs: 60_000,
+      log,
+      now: () => now,
+    });
   const reopen = async (limitReadings?: number) => {
     await quarantine.close();
     quarantine = await open(limitReadings);
@@ -33,6 +40,7 @@ describe('the quarantine', () => {
 
   beforeEach(async () => {
     logged = [];
+    now = T0;
     dir = await mkdtemp(join(tmpdir(), 'quarantine-'));
     quarantine = await open();
   });
@@ -98,6 +106,21 @@ describe('the quarantine', () => {
     const kept = await quarantine.list({ limit: 10 });
     expect(kept.map(({ device }) => device)).toEqual(['d', 'c', 'b', 'a']);
     expect(quarantine.status()).toMatchObject({ readings: 4, dropped: 0 });
+  });
+
+  it('does not take again what was dropped, when a store that is filled again refuses it once more', async () => {
+    const frames = [bad('a'), bad('b')];
+    await quarantine.write(frames);
+    expect(await quarantine.remove({ device: 'a' })).toBe(1);
+    await reopen();
+    await quarantine.write(frames);
+    expect((await quarantine.list({ limit: 10 })).map(({ device }) => device)).toEqual(['b']);
+    expect(quarantine.status().readings).toBe(1);
+    // After the replay window nothing brings it back but the device itself.
+    now += 60_001;
+    await quarantine.remove({ device: 'b' });
+    await quarantine.write(frames);
+    expect((await quarantine.list({ limit: 10 })).map(({ device }) => device)).toEqual(['a']);
   });
 
   it('lists and removes by device, stream, rule, time and id, page by page', async () => {

@@ -1,6 +1,6 @@
 /** Questions to the telemetry store over HTTP: long answers, charts, several devices; the store is the real SQLite. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -54,6 +54,14 @@ function get(path: string) {
   asked = [];
   return hub.call('GET', path);
 }
+/** The beginning of an answer without end, of which nobody reads more. */
+async function unread({ api }: TestApi, token: string): Promise<IncomingMessage> {
+  const { promise, resolve } = Promise.withResolvers<IncomingMessage>();
+  const url = `${api.url}/v1/devices/a/telemetry?stream=environment&from=0&limit=1000000&order=asc`;
+  request(url, { headers: { authorization: `Bearer ${token}` } }, resolve).end();
+  const response = await promise;
+  return response.pause();
+}
 const rowsOf = (text: string) => text.trimEnd().split(/\r?\n/);
 
 describe('a long answer', () => {
@@ -88,12 +96,7 @@ describe('a long answer', () => {
 
   it('waits for a reader who does not read, instead of piling up', async () => {
     asked = [];
-    const url = `${hub.api.url}/v1/devices/a/telemetry?stream=environment&from=0&limit=1000000&order=asc`;
-    const authorization = `Bearer ${hub.tokens.viewer}`;
-    const { promise, resolve } = Promise.withResolvers<import('node:http').IncomingMessage>();
-    request(url, { headers: { authorization } }, resolve).end();
-    const response = await promise;
-    response.pause();
+    const response = await unread(hub, hub.tokens.viewer);
     const settled = async (before: number): Promise<number> => {
       await new Promise((done) => setTimeout(done, 100));
       return asked.length === before ? before : settled(asked.length);
@@ -109,6 +112,41 @@ describe('a long answer', () => {
     failAfter = 0;
     expect((await get(`/v1/devices/a/telemetry?${RANGE}`)).body).toMatchObject({ code: 'store-unavailable' });
     failAfter = Number.POSITIVE_INFINITY;
+  });
+});
+
+describe('long answers at a time', () => {
+  let narrow: TestApi;
+  const open: IncomingMessage[] = [];
+  beforeAll(async () => {
+    narrow = await startApi({ store: hub.deps.store, catalog: hub.deps.catalog, longAnswers: 3 });
+    await narrow.devices.add('a');
+  });
+  afterAll(async () => {
+    for (const response of open) response.destroy();
+    await narrow.close();
+  });
+  const begin = async (who: keyof TestApi['tokens']) => open.push(await unread(narrow, narrow.tokens[who]));
+  const LONG = `/v1/devices/a/telemetry?${RANGE}&limit=5000`;
+
+  it('are so many and no more: half of them of one operator, and short ones are answered all the same', async () => {
+    await begin('viewer');
+    await begin('viewer');
+    const refused = await narrow.call('GET', LONG, { token: narrow.tokens.viewer });
+    expect(refused).toMatchObject({ status: 429, body: { code: 'too-many-answers' } });
+    expect(refused.body.detail).toMatch(/^You are reading as many long answers as one operator may \(2\): wait until /);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    await begin('operator');
+    const { body } = await narrow.call('GET', LONG, { token: narrow.tokens.operator });
+    expect(body.detail).toMatch(/^As many long answers are being read as there may be \(3\): /);
+    const short = `/v1/devices/a/telemetry?${RANGE}&limit=1000`;
+    expect((await narrow.call('GET', short, { token: narrow.tokens.viewer })).body.rows).toHaveLength(1_000);
+  });
+
+  it('make room when their reader goes', async () => {
+    open.shift()!.destroy();
+    await expect.poll(async () => (await narrow.call('GET', LONG)).status).toBe(200);
+    expect(await narrow.call('GET', LONG)).toMatchObject({ status: 200 });
   });
 });
 
@@ -177,7 +215,61 @@ describe('several devices', () => {
     expect((await get(`/v1/telemetry?${RANGE}&tag=floor=9`)).body).toMatchObject({ stream: 'probe', rows: [] });
   });
 
+  it('get windows of one length for a chart, however many readings each has', async () => {
+    const { body } = await get(`/v1/telemetry?${RANGE}&points=500&order=asc&fields=level`);
+    expect(body.resolution).toEqual({ everyMs: 30_000 });
+    expect(body.rows.at(-1)).toEqual({
+      ...{ device: 'c', resolution: 'raw', ts: T0 + 60_000 },
+      ...{ level: 9, level_min: 9, level_max: 9 },
+    });
+  });
+
+  it('are a stream when they are more than a hundred, readings or none, and each begins with the first row', async () => {
+    const crowd = await startApi({ store, catalog: { streams, commands: new Map() }, longAnswers: 1 });
+    for (let n = 0; n < 150; n += 1) await crowd.devices.add(`0${n}`);
+    await crowd.devices.add('a');
+    const { body, headers } = await crowd.call('GET', `/v1/telemetry?${RANGE}&limit=3&fields=turns`);
+    expect(body.rows.map(({ turns }: { turns: number }) => turns)).toEqual([ROWS - 1, ROWS - 2, ROWS - 3]);
+    expect(headers.get('content-length')).toBeNull();
+    await crowd.close();
+  });
+
   it('must all be there', async () => {
     expect(await get(`/v1/telemetry?${RANGE}&devices=a,z`)).toMatchObject({ status: 404, body: { code: 'not-found' } });
+  });
+});
+
+describe('several devices with roll-ups', () => {
+  let own: TestApi;
+  let rolled: TelemetryStore;
+  const HOUR_MS = 3_600_000;
+  const RANGE_OF_BOTH = `stream=probe&from=${T0}&to=${T0 + HOUR_MS}&every=1h&fn=count&fields=level`;
+
+  beforeAll(async () => {
+    const rollups = [{ name: '1m', everyMs: 60_000, keepMs: 0 }];
+    rolled = await createSqliteStore({ file: join(dir, 'rolled.db'), streams, rollups });
+    own = await startApi({ store: rolled, catalog: { streams, commands: new Map() } });
+    for (const id of ['a', 'b']) await own.devices.add(id);
+    await rolled.write([frameOf('a', 'probe', [{ ts: T0, level: 1 }])]);
+    await rolled.rollups!.roll(T0 + 24 * HOUR_MS);
+    await rolled.write([frameOf('b', 'probe', [{ ts: T0, level: 1 }])]);
+  });
+  afterAll(async () => {
+    await own.close();
+    await rolled.close();
+  });
+
+  it('say of each device what its windows were made from, in JSON, NDJSON and CSV', async () => {
+    const rows = [
+      { device: 'a', resolution: '1m', ts: T0, level: 1 },
+      { device: 'b', resolution: 'raw', ts: T0, level: 1 },
+    ];
+    const json = await own.call('GET', `/v1/telemetry?${RANGE_OF_BOTH}`);
+    expect(json.body).toEqual({ stream: 'probe', resolution: { everyMs: HOUR_MS }, rows });
+    const ndjson = await own.call('GET', `/v1/telemetry?${RANGE_OF_BOTH}&format=ndjson`);
+    expect(rowsOf(ndjson.text).map((line) => JSON.parse(line))).toEqual(rows);
+    expect([ndjson.headers.get('x-resolution'), ndjson.headers.get('x-every-ms')]).toEqual([null, String(HOUR_MS)]);
+    const csv = await own.call('GET', `/v1/telemetry?${RANGE_OF_BOTH}&format=csv`);
+    expect(rowsOf(csv.text)).toEqual(['device,resolution,ts,level', `a,1m,${T0},1`, `b,raw,${T0},1`]);
   });
 });

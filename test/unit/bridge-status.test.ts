@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import { describe, expect, it } from 'vitest';
 import type { BridgeStatus } from '../../hub/bridge/status.ts';
 import { brokerStatuses } from '../../hub/bridge/status.ts';
-import { bridgeSheet } from '../../hub/cli-bridge.ts';
+import { bridgeSheet } from '../../hub/cli/bridge.ts';
 
 const plain = pc.createColors(false);
 const NOW = Date.UTC(2026, 0, 1, 1);

@@ -75,6 +75,28 @@ describe('the comparison', () => {
     expect(entries).toEqual([]);
   });
 
+  it('leaves the last word to a correction that comes while older readings are written again', async () => {
+    await live(2);
+    const ts = T0 + 90_000;
+    lose(ts, ts + 1000);
+    const write = store.write.bind(store);
+    let isCorrected = false;
+    store.write = async (frames) => {
+      if (!isCorrected) {
+        isCorrected = true;
+        const correction = frame('a', [{ ts, level: 5, turns: 2 }]);
+        journal.commit(correction);
+        await write([correction]);
+        journal.cursor = journal.frames.length;
+      }
+      return write(frames);
+    };
+    expect(await comparison.run()).toBe(4);
+    const stored = [...store.readings.values()].filter((reading) => reading.ts === ts).map(({ level }) => level);
+    expect(stored.toSorted()).toEqual([1, 5]);
+    expect(comparison.status()).toMatchObject({ missing: 4, restored: 4 });
+  });
+
   it('says what the store lacks, and writes it again', async () => {
     await live(3);
     lose(T0 + 100_000, T0 + 130_000);

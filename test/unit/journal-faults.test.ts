@@ -169,9 +169,10 @@ describe('a full disk', () => {
     expect(seqs(await readAll(await open(disk.mount())))).toEqual(upTo(acked + 1));
   });
 
-  it('costs the oldest delivered segment, although it is inside the replay window', async () => {
+  /** All delivered, and not a byte left; then a frame more. */
+  async function fullOfDelivered(now: () => number) {
     const disk = new CrashDisk();
-    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9, limitBytes: 12_000 });
+    const journal = await open(disk.mount(), { segmentBytes: 800, replayMs: 1e9, limitBytes: 12_000, now });
     for (const seq of upTo(FRAMES)) {
       const committed = commit(journal);
       journal.append(frame('a', seq));
@@ -184,9 +185,26 @@ describe('a full disk', () => {
     const owner = new Listener();
     journal.append(frame('a', FRAMES + 1, { owner }));
     await until(() => owner.refusals.length > 0);
+    return { disk, journal, second, owner };
+  }
+
+  it('costs the oldest delivered segment after ten minutes, although it is inside the replay window', async () => {
+    let now = T0;
+    const { journal, second, owner } = await fullOfDelivered(() => now);
+    now += 10 * 60_000 + 1;
     await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
     await until(() => owner.acks.length > 0);
-    expect(journal.status(T0)).toMatchObject({ failing: false, first: second });
+    expect(journal.status(now)).toMatchObject({ failing: false, first: second });
+  });
+
+  it('costs nothing that arrived in the last ten minutes: devices wait until there is room', async () => {
+    const { disk, journal, owner } = await fullOfDelivered(() => T0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(journal.append(frame('a', FRAMES + 1, { owner }))).toBe('failing');
+    disk.capacityBytes = 1_000_000;
+    await until(() => !journal.append(frame('a', FRAMES + 1, { owner })));
+    await until(() => owner.acks.length > 0);
+    expect(journal.status(T0)).toMatchObject({ failing: false, first: 0 });
   });
 });
 

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Field } from '../hub/catalog.ts';
-import { fieldValue, localTime, span, unitSign } from '../kit/format.ts';
+import { fieldValue, localTime, unitSign } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
 import type { Scale } from './scale.ts';
 import type { Series } from './series.ts';
@@ -210,7 +210,3 @@ function timeLabels(_: uPlot, times: number[]): string[] {
     return (isNewDay ? DAY : format).format(date);
   });
 }
-
-/** How much of a chart a bucket is, in words. */
-export const resolutionWords = (bucketMs: number) =>
-  bucketMs > 0 ? `one point for ${span(bucketMs)}` : 'every reading';

@@ -2,9 +2,8 @@
 import { useState } from 'preact/hooks';
 import { post } from '../hub/client.http.ts';
 import { targetText } from '../hub/commands.ts';
-import { Dialog } from '../kit/dialog.tsx';
+import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
-import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { TargetFields, useTarget } from './selector-fields.tsx';
 import { meant, OrderInputs, useOrder } from './send-form.tsx';
@@ -57,15 +56,7 @@ export function AddSchedule({ onClose, onAdded }: { onClose(): void; onAdded(): 
         <TargetFields target={target} single mistake={form.mistakeAt('/device') ?? form.mistakeAt('/selector')} />
         <OrderInputs order={order} mistakeAt={form.mistakeAt} />
         <PickField label="Times that come while the hub is down" value={missed} options={MISSED} onPick={setMissed} />
-        {form.error && <Trouble error={form.error} />}
-        <footer>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={form.busy}>
-            Add
-          </button>
-        </footer>
+        <FormEnd form={form} yes="Add" onCancel={onClose} />
       </form>
     </Dialog>
   );

@@ -1,4 +1,5 @@
 /** A command on the page: its state, its life step by step, and everything that is known of it. */
+import type { ComponentChildren } from 'preact';
 import { commandOf } from '../hub/catalog.ts';
 import { call, path } from '../hub/client.http.ts';
 import { type Command, type CommandState, STATES } from '../hub/commands.ts';
@@ -55,7 +56,7 @@ export function Life({ command }: { command: Command }) {
 
 /** Everything about one command. */
 export function CommandDialog({ command, onClose }: { command: Command; onClose(): void }) {
-  const { id, device, name, params, value, error, misfit, actor, expiresAt, group, schedule } = command;
+  const { id, device, name, error, misfit } = command;
   const takeBack = async () => {
     await call('POST', path`/v1/commands/${id}/cancel`);
     say('Taken back.');
@@ -74,34 +75,7 @@ export function CommandDialog({ command, onClose }: { command: Command; onClose(
         </p>
       )}
       {misfit && <p class="notice warn">The answer does not fit the schema of results: {misfit}</p>}
-      <Facts
-        facts={[
-          [
-            'Device',
-            <a key="d" href={linkTo(['devices', device])}>
-              {device}
-            </a>,
-          ],
-          ['Parameters', <code key="p">{JSON.stringify(params)}</code>],
-          ...(value === undefined
-            ? []
-            : [['Answer', <code key="v">{JSON.stringify(value)}</code>] as [string, preact.JSX.Element]]),
-          ['Asked by', actor],
-          ['Not sent after', <Moment key="e" at={expiresAt} />],
-          ...(group === undefined
-            ? []
-            : [
-                [
-                  'Group',
-                  <a key="g" href={linkTo(['groups', group])}>
-                    {group}
-                  </a>,
-                ] as [string, preact.JSX.Element],
-              ]),
-          ...(schedule === undefined ? [] : [['Schedule', schedule] as [string, string]]),
-          ['Id', <code key="i">{id}</code>],
-        ]}
-      />
+      <CommandFacts command={command} />
       {command.state === 'queued' && may('operator') && (
         <footer>
           <Act act={takeBack} kind="danger">
@@ -111,4 +85,19 @@ export function CommandDialog({ command, onClose }: { command: Command; onClose(
       )}
     </Dialog>
   );
+}
+
+function CommandFacts({ command }: { command: Command }) {
+  const { id, device, params, value, actor, expiresAt, group, schedule } = command;
+  const facts: [string, ComponentChildren][] = [
+    ['Device', <a href={linkTo(['devices', device])}>{device}</a>],
+    ['Parameters', <code>{JSON.stringify(params)}</code>],
+    ['Answer', value !== undefined && <code>{JSON.stringify(value)}</code>],
+    ['Asked by', actor],
+    ['Not sent after', <Moment at={expiresAt} />],
+    ['Group', group !== undefined && <a href={linkTo(['groups', group])}>{group}</a>],
+    ['Schedule', schedule],
+    ['Id', <code>{id}</code>],
+  ];
+  return <Facts facts={facts.filter(([, fact]) => Boolean(fact))} />;
 }

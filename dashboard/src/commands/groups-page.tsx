@@ -6,7 +6,7 @@ import { COMMAND_STATES, type Command, type Group, STATES, targetText } from '..
 import { usePaged } from '../hub/paged.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
-import { confirmed, Dialog } from '../kit/dialog.tsx';
+import { confirmed, Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
 import { count, things } from '../kit/format.ts';
 import { Icon } from '../kit/icons.tsx';
@@ -146,15 +146,7 @@ function SendToMany({ onClose }: { onClose(): void }) {
             input={{ inputMode: 'decimal' }}
           />
         </div>
-        {form.error && <Trouble error={form.error} />}
-        <footer>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={form.busy}>
-            Send
-          </button>
-        </footer>
+        <FormEnd form={form} yes="Send" onCancel={onClose} />
       </form>
     </Dialog>
   );

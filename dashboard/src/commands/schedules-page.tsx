@@ -34,14 +34,14 @@ const COLUMNS: Column<Schedule>[] = [
   {
     name: 'next',
     title: 'Next',
-    width: '104px',
+    width: '120px',
     cell: ({ enabled, nextRuns: [next] }) =>
       !enabled ? <Badge tone="calm">paused</Badge> : next === undefined ? '–' : <Ago at={next} />,
   },
   {
     name: 'last',
     title: 'Last',
-    width: '150px',
+    width: '170px',
     cell: ({ lastRun }) => (lastRun ? <RunBadge run={lastRun} /> : 'not yet'),
   },
 ];
@@ -97,52 +97,50 @@ export function SchedulesPage() {
 }
 
 function ScheduleDialog({ schedule, onClose, reload }: { schedule: Schedule; onClose(): void; reload(): void }) {
-  const { id, name, params, cron, timeZone, missed, missedLimit, description, nextRuns, createdBy, createdAt } =
-    schedule;
+  const { id, description } = schedule;
+  return (
+    <Dialog title={id} onClose={onClose} wide>
+      {description && <p>{description}</p>}
+      <ScheduleFacts schedule={schedule} />
+      <Runs id={id} />
+      {may('operator') && <ScheduleActions schedule={schedule} onClose={onClose} reload={reload} />}
+    </Dialog>
+  );
+}
+
+function ScheduleFacts({ schedule }: { schedule: Schedule }) {
+  const { name, params, cron, timeZone, missed, missedLimit, nextRuns, createdBy, createdAt } = schedule;
   const missedWords = {
     skip: 'are left out',
     once: 'are made up for once',
     all: `are all made up for, ${missedLimit} at most`,
   }[missed];
+  const next = nextRuns.map((at) => (
+    <div key={at}>
+      <Moment at={at} />
+    </div>
+  ));
+  const when = (
+    <span>
+      <code>{cron}</code> in {timeZone}
+    </span>
+  );
+  const added = (
+    <span>
+      <Moment at={createdAt} /> by {createdBy.replace(/^operator:/, '')}
+    </span>
+  );
   return (
-    <Dialog title={id} onClose={onClose} wide>
-      {description && <p>{description}</p>}
-      <Facts
-        facts={[
-          ['Command', `${commandTitle(name)} ${paramsText(params)}`],
-          ['For', targetText(schedule)],
-          [
-            'When',
-            <span key="w">
-              <code>{cron}</code> in {timeZone}
-            </span>,
-          ],
-          [
-            'Next',
-            nextRuns.length === 0 ? (
-              'paused'
-            ) : (
-              <span key="n">
-                {nextRuns.map((at) => (
-                  <div key={at}>
-                    <Moment at={at} />
-                  </div>
-                ))}
-              </span>
-            ),
-          ],
-          ['Missed times', missedWords],
-          [
-            'Added',
-            <span key="a">
-              <Moment at={createdAt} /> by {createdBy}
-            </span>,
-          ],
-        ]}
-      />
-      <Runs id={id} />
-      {may('operator') && <ScheduleActions schedule={schedule} onClose={onClose} reload={reload} />}
-    </Dialog>
+    <Facts
+      facts={[
+        ['Command', `${commandTitle(name)} ${paramsText(params)}`],
+        ['For', targetText(schedule)],
+        ['When', when],
+        ['Next', next.length === 0 ? 'paused' : next],
+        ['Missed times', missedWords],
+        ['Added', added],
+      ]}
+    />
   );
 }
 

@@ -14,10 +14,10 @@ export interface Target extends TargetText {
   set(kind: TargetKind, text: string): void;
 }
 
-/** Nothing is written at first. */
-export function useTarget(kind: TargetKind = 'tags'): Target {
-  const [target, setTarget] = useState({ kind, text: '' });
-  return { ...target, set: (next, text) => setTarget({ kind: next, text }) };
+/** What is written at first. */
+export function useTarget(kind: TargetKind = 'tags', text = ''): Target {
+  const [target, setTarget] = useState({ kind, text });
+  return { ...target, set: (next, written) => setTarget({ kind: next, text: written }) };
 }
 
 interface TargetFieldsProps {

@@ -1,13 +1,14 @@
 /** Adding a device: its name and tags; then its token, shown once, and a program to start from. */
 import { useState } from 'preact/hooks';
-import { catalog, type Field } from '../hub/catalog.ts';
+import { catalog } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
 import { gatewayUrl } from '../hub/gateway.ts';
-import { Dialog } from '../kit/dialog.tsx';
+import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
-import { Choice, Copyable, Trouble } from '../kit/parts.tsx';
+import { Choice, Copyable } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { linkTo } from '../router.ts';
+import { sampleOf } from './sample.ts';
 import { LANGUAGES, type Language, snippetOf } from './snippets.ts';
 import { tagsFromText } from './tag-text.ts';
 
@@ -57,15 +58,7 @@ function AddForm({ onMade, onCancel }: { onMade(device: { id: string; token: str
         mistake={form.mistakeAt('/tags')}
         input={{ placeholder: 'floor=1, building=north', spellcheck: false }}
       />
-      {form.error && <Trouble error={form.error} />}
-      <footer>
-        <button type="button" onClick={onCancel}>
-          Cancel
-        </button>
-        <button type="submit" class="primary" disabled={form.busy}>
-          Add
-        </button>
-      </footer>
+      <FormEnd form={form} yes="Add" onCancel={onCancel} />
     </form>
   );
 }
@@ -80,7 +73,10 @@ export function NewToken({ title, id, token, onClose }: { title: string; id: str
       </p>
       <Copyable text={token} label="the token" />
       <Choice label="Language" options={LANGUAGES} value={language} onPick={(next) => setLanguage(next)} />
-      <Copyable text={snippetOf(language, { url: gatewayUrl(), token, ...sample() })} label="the program" />
+      <Copyable
+        text={snippetOf(language, { url: gatewayUrl(), token, ...sampleOf(catalog.value.streams[0]) })}
+        label="the program"
+      />
       <footer>
         <a class="button" href={linkTo(['devices', id])} onClick={onClose}>
           Go to the device
@@ -92,15 +88,3 @@ export function NewToken({ title, id, token, onClose }: { title: string; id: str
     </Dialog>
   );
 }
-
-/** A reading of the first stream that this hub takes. */
-function sample() {
-  const stream = catalog.value.streams[0];
-  const fields = (stream?.fields ?? []).filter(({ type }) => type === 'number').slice(0, 2);
-  return {
-    stream: stream?.name ?? 'environment',
-    reading: Object.fromEntries(fields.map((field) => [field.name, exampleOf(field)])),
-  };
-}
-
-const exampleOf = ({ unit }: Field) => (unit === 'Cel' ? 21.5 : 48);

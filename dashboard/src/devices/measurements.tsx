@@ -1,19 +1,19 @@
 /** What a device measures: the last values, and charts of each stream with a live edge. */
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Drawers } from '../charts/chart.uplot.tsx';
-import { liveView, moved, RANGES, spanOf, type View, windowAt, zoomedIn, zoomedOut } from '../charts/ranges.ts';
+import { type Detail, fits } from '../charts/details.ts';
+import { liveView, spanOf, type View, windowAt } from '../charts/ranges.ts';
 import { catalog, fieldOf, streamOf } from '../hub/catalog.ts';
 import { hubNow } from '../hub/client.http.ts';
 import type { Reading } from '../hub/devices.ts';
 import { readingsIn, useLive } from '../hub/live.ts';
-import { fieldValue, localTime, span } from '../kit/format.ts';
-import { Icon } from '../kit/icons.tsx';
-import { Card, Choice, Empty } from '../kit/parts.tsx';
+import { fieldValue } from '../kit/format.ts';
+import { Card, Empty } from '../kit/parts.tsx';
 import { Ago } from '../kit/time.tsx';
 import type { DevicePartProps } from './device-page.tsx';
 import { StreamCharts } from './stream-charts.tsx';
+import { FIRST_SPAN_MS, Timeline } from './timeline.tsx';
 
-const FIRST_SPAN_MS = 300_000;
 /** Charts are drawn when the live edge has moved about a third of a pixel, within these bounds. */
 const DRAW_MS = { least: 200, most: 5_000 };
 const PIXELS = 1_500;
@@ -21,6 +21,8 @@ const PIXELS = 1_500;
 /** Streams that the device sent something of, the ones with news first in the order of the catalog. */
 export function Measurements({ device }: DevicePartProps) {
   const [view, setView] = useState<View>(() => liveView(FIRST_SPAN_MS, hubNow()));
+  const [picked, setDetail] = useState<Detail>('auto');
+  const detail = fits(picked, spanOf(view)) ? picked : 'auto';
   const [last, setLast] = useState<Record<string, Reading>>(device.last);
   const drawers = useRef<Drawers>(new Set()).current;
   useLive({ readings: [device.id] }, (news) => {
@@ -33,13 +35,14 @@ export function Measurements({ device }: DevicePartProps) {
   return (
     <>
       <LastValues last={last} streams={heard} />
-      <Timeline view={view} onView={setView} />
+      <Timeline view={view} onView={setView} detail={detail} onDetail={setDetail} />
       {(heard.length > 0 ? heard : streams).map((stream) => (
         <StreamCharts
           key={stream}
           device={device.id}
           stream={stream}
           view={view}
+          detail={detail}
           drawers={drawers}
           onView={setView}
           quiet={!last[stream]}
@@ -98,46 +101,4 @@ function LastValues({ last, streams }: { last: Record<string, Reading>; streams:
       </Card>
     );
   });
-}
-
-/** Which part of time is shown, and the ways to another. */
-function Timeline({ view, onView }: { view: View; onView(view: View): void }) {
-  const name = view.live ? RANGES.find(([, , ms]) => ms === spanOf(view))?.[0] : undefined;
-  const options = useMemo(() => RANGES.map(([value, title]): [string, string] => [value, title]), []);
-  const pick = (value: string) => onView(liveView(RANGES.find(([range]) => range === value)![2], hubNow()));
-  const step = (direction: -1 | 1) => onView(moved(view, direction, hubNow()));
-  return (
-    <div class="timeline">
-      <Choice label="Range" options={options} value={name ?? ''} onPick={pick} />
-      <div class="actions">
-        <button type="button" aria-label="Earlier" title="Earlier" onClick={() => step(-1)}>
-          <span class="turned">
-            <Icon name="right" />
-          </span>
-        </button>
-        <button type="button" aria-label="Later" title="Later" disabled={view.live} onClick={() => step(1)}>
-          <Icon name="right" />
-        </button>
-        <button type="button" aria-label="Zoom in" title="Zoom in" onClick={() => onView(zoomedIn(view, hubNow()))}>
-          <Icon name="zoomIn" />
-        </button>
-        <button type="button" aria-label="Zoom out" title="Zoom out" onClick={() => onView(zoomedOut(view, hubNow()))}>
-          <Icon name="zoomOut" />
-        </button>
-        <button
-          type="button"
-          class={view.live ? '' : 'primary'}
-          disabled={view.live}
-          onClick={() => onView(liveView(FIRST_SPAN_MS, hubNow()))}
-        >
-          Live
-        </button>
-      </div>
-      <span class="soft" role="status">
-        {view.live
-          ? `The last ${span(spanOf(view))}, live. Drag over a chart to zoom.`
-          : `${localTime(view.from)} to ${localTime(view.to)}`}
-      </span>
-    </div>
-  );
 }

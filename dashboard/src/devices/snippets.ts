@@ -24,13 +24,16 @@ const MAKERS: Record<Language, (setting: Setting) => string> = { python, arduino
 export const snippetOf = (language: Language, setting: Setting): string => MAKERS[language](setting);
 
 function python({ url, token, stream, reading }: Setting): string {
+  const tls = url.startsWith('wss:')
+    ? `tls = ssl.create_default_context()
+# tls.load_verify_locations("cert.pem")  # the hub's own certificate: tls/cert.pem of its data folder`
+    : 'tls = None';
   return `# pip install websockets; a device that survives any failure: docs/examples/device.py of Telemetry Hub
 import asyncio, json, ssl, websockets
 
 URL = ${JSON.stringify(url)}
 TOKEN = ${JSON.stringify(token)}
-tls = ssl.create_default_context()
-# tls.load_verify_locations("cert.pem")  # the hub's own certificate: tls/cert.pem of its data folder
+${tls}
 
 async def main():
     async with websockets.connect(URL, ssl=tls, subprotocols=["telemetry-hub.v1", "bearer." + TOKEN]) as hub:
@@ -39,17 +42,27 @@ async def main():
             seq += 1
             reading = ${pythonValue(reading)}
             await hub.send(json.dumps({"type": "telemetry", "seq": seq, "stream": ${JSON.stringify(stream)}, "readings": [reading]}))
-            print(await hub.recv())  # {"type":"ack","seq":…}: it is durable
+            print(await hub.recv(), flush=True)  # {"type":"ack","seq":…}: it is durable
             await asyncio.sleep(5)
 
 asyncio.run(main())
 `;
 }
 
-const pythonValue = (value: unknown) => JSON.stringify(value).replaceAll('true', 'True').replaceAll('false', 'False');
+/** Python's own words for yes and no. */
+function pythonValue(reading: Record<string, unknown>): string {
+  const members = Object.entries(reading).map(([name, value]) => {
+    const text = typeof value === 'boolean' ? (value ? 'True' : 'False') : JSON.stringify(value);
+    return `${JSON.stringify(name)}: ${text}`;
+  });
+  return `{${members.join(', ')}}`;
+}
 
 function node({ url, token, stream, reading }: Setting): string {
-  return `// npm install ws; with the hub's own certificate: NODE_EXTRA_CA_CERTS=cert.pem node device.mjs
+  const how = url.startsWith('wss:')
+    ? "; with the hub's own certificate: NODE_EXTRA_CA_CERTS=cert.pem node device.mjs"
+    : '';
+  return `// npm install ws${how}
 import WebSocket from 'ws';
 
 const hub = new WebSocket(${JSON.stringify(url)}, 'telemetry-hub.v1', {
@@ -64,26 +77,46 @@ hub.on('open', () =>
   }, 5_000),
 );
 hub.on('message', (text) => console.log(String(text))); // {"type":"ack","seq":…}: it is durable
-hub.on('close', (code, reason) => console.log('closed', code, String(reason)));
+hub.on('close', (code, reason) => {
+  console.log('closed', code, String(reason));
+  process.exit(1); // what starts it starts it again
+});
 `;
 }
 
 function arduino({ url, token, stream, reading }: Setting): string {
-  const { hostname, port, pathname } = new URL(url);
-  const json = JSON.stringify({ type: 'telemetry', stream, readings: [reading] }).slice(1, -1);
-  return `// ESP32 or ESP8266 with the library "WebSockets" by Markus Sattler
+  const { protocol, hostname, port, pathname } = new URL(url);
+  const isTls = protocol === 'wss:';
+  const rest = JSON.stringify({ type: 'telemetry', stream, readings: [reading] }).slice(1);
+  const certificate = `
+// The hub's own certificate: paste tls/cert.pem of its data folder.
+const char CA_PEM[] = R"pem(
+-----BEGIN CERTIFICATE-----
+-----END CERTIFICATE-----
+)pem";
+`;
+  const begin = isTls
+    ? `hub.beginSslWithCA("${hostname}", ${port || 443}, "${pathname}", CA_PEM, "telemetry-hub.v1");`
+    : `hub.begin("${hostname}", ${port || 80}, "${pathname}", "telemetry-hub.v1");`;
+  return `// ESP32 with the library "WebSockets" by Markus Sattler
 #include <WiFi.h>
 #include <WebSocketsClient.h>
-
+${isTls ? certificate : ''}
 WebSocketsClient hub;
 unsigned long seq = 0, last = 0;
 
+void heard(WStype_t type, uint8_t *text, size_t length) {
+  if (type == WStype_CONNECTED) seq = 0;
+  if (type == WStype_TEXT) Serial.println((char *)text);  // {"type":"ack","seq":…}: it is durable
+}
+
 void setup() {
+  Serial.begin(115200);
   WiFi.begin("NETWORK", "PASSWORD");
   while (WiFi.status() != WL_CONNECTED) delay(200);
-  hub.setAuthorization("");
+  hub.onEvent(heard);
   hub.setExtraHeaders("Authorization: Bearer ${token}");
-  hub.beginSslWithCA("${hostname}", ${port || 443}, "${pathname}", CA_PEM, "telemetry-hub.v1"); // CA_PEM: the hub's cert.pem
+  ${begin}
   hub.setReconnectInterval(5000);
 }
 
@@ -92,7 +125,7 @@ void loop() {
   if (!hub.isConnected() || millis() - last < 5000) return;
   last = millis();
   String frame = "{\\"seq\\":" + String(++seq) + ",";
-  frame += R"(${json}})";
+  frame += R"json(${rest})json";
   hub.sendTXT(frame);
 }
 `;

@@ -1,18 +1,18 @@
 /** The charts of one stream of a device: history for the range, then the live edge flowing in. */
 import { useEffect, useMemo } from 'preact/hooks';
-import { Chart, type Drawers, resolutionWords } from '../charts/chart.uplot.tsx';
+import { Chart, type Drawers } from '../charts/chart.uplot.tsx';
+import { askedFor, bucketFor, type Detail, MOST_POINTS } from '../charts/details.ts';
 import { liveView, RANGES, spanOf, type View, windowAt, zoomed } from '../charts/ranges.ts';
 import { scaleOf } from '../charts/scale.ts';
 import { Series } from '../charts/series.ts';
 import { type Field, streamOf } from '../hub/catalog.ts';
 import { hubNow } from '../hub/client.http.ts';
-import { history } from '../hub/history.ts';
+import { type History, history } from '../hub/history.ts';
 import { readingsIn, useLive } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
+import { count, span } from '../kit/format.ts';
 import { Trouble } from '../kit/parts.tsx';
 
-/** Points of a chart: about its pixels. */
-const POINTS = 600;
 const HUES = 6;
 /** A live chart asks for its history again after this share of its range, which the live edge has filled by hand. */
 const AGAIN = 0.5;
@@ -22,6 +22,7 @@ interface StreamChartsProps {
   device: string;
   stream: string;
   view: View;
+  detail: Detail;
   drawers: Drawers;
   onView(view: View): void;
   /** Nothing came since the hub started: it is shown only when the range holds something. */
@@ -34,8 +35,8 @@ interface Line {
 }
 
 /** One chart for each field that can be drawn and has a point. */
-export function StreamCharts({ device, stream, view, drawers, onView, quiet }: StreamChartsProps) {
-  const { lines, words, error, reload } = useLines({ device, stream, view, drawers });
+export function StreamCharts({ device, stream, view, detail, drawers, onView, quiet }: StreamChartsProps) {
+  const { lines, words, error, reload } = useLines({ device, stream, view, detail, drawers });
   const shown = lines.filter(({ series }) => series.length > 0);
   const type = streamOf(stream);
   if (quiet && shown.length === 0 && !error) return null;
@@ -46,7 +47,7 @@ export function StreamCharts({ device, stream, view, drawers, onView, quiet }: S
         <small>{words}</small>
       </header>
       {error && <Trouble error={error} onRetry={reload} />}
-      {shown.length === 0 && words !== '' && <p class="soft">No readings in this range.</p>}
+      {shown.length === 0 && words !== '' && <p class="soft">{nothingWords(detail)}</p>}
       <div class="charts">
         {shown.map(({ field, series }) => (
           <Chart
@@ -65,22 +66,18 @@ export function StreamCharts({ device, stream, view, drawers, onView, quiet }: S
   );
 }
 
-function useLines({
-  device,
-  stream,
-  view,
-  drawers,
-}: Pick<StreamChartsProps, 'device' | 'stream' | 'view' | 'drawers'>) {
-  const bucketMs = spanOf(view) / POINTS;
-  const key = `${device} ${stream} ${view.live} ${view.from} ${view.to}`;
+type Shown = Pick<StreamChartsProps, 'device' | 'stream' | 'view' | 'detail' | 'drawers'>;
+
+function useLines({ device, stream, view, detail, drawers }: Shown) {
+  const key = `${device} ${stream} ${view.live} ${view.from} ${view.to} ${detail}`;
   // Another window has other points.
-  const lines = useMemo(() => linesOf(stream, bucketMs), [key]);
+  const lines = useMemo(() => linesOf(stream, bucketFor(detail, spanOf(view))), [key]);
   const again = view.live ? Math.max(spanOf(view) * AGAIN, MIN_AGAIN_MS) : undefined;
   const past = useResource(
     key,
     (signal) => {
       const [from, to] = windowAt(view, hubNow());
-      return history({ device, stream, from, to, points: POINTS }, signal);
+      return history({ device, stream, from, to, how: askedFor(detail) }, signal);
     },
     again,
   );
@@ -93,11 +90,22 @@ function useLines({
     const [from, to] = windowAt(view, hubNow());
     if (past.data) for (const draw of drawers) draw(from, to);
   }, [past.data, view, drawers]);
-  const words = past.data
-    ? `${resolutionWords(past.data.bucketMs)}${past.data.source === 'raw' ? '' : `, rolled up (${past.data.source})`}`
-    : '';
+  const words = past.data ? resolutionWords(past.data, detail) : '';
   return { lines, words, error: past.data ? undefined : past.error, reload: past.reload };
 }
+
+/** How much of a chart a point is, and where it comes from. */
+function resolutionWords({ bucketMs, source }: History, detail: Detail): string {
+  if (bucketMs === 0) return 'every reading';
+  const tooMany = detail === 'readings' ? `more than ${count(MOST_POINTS)} readings: ` : '';
+  return `${tooMany}one point for ${span(bucketMs)}${source === 'raw' ? '' : `, rolled up (${source})`}`;
+}
+
+/** Roll-ups may be kept for longer than readings. */
+const nothingWords = (detail: Detail) =>
+  detail === 'auto'
+    ? 'No readings in this range.'
+    : 'No readings in this range, or none that fine: Auto shows older ones that are kept rolled up only.';
 
 function linesOf(stream: string, bucketMs: number): Line[] {
   const { fields = [], schema } = streamOf(stream) ?? {};

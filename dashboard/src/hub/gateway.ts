@@ -3,7 +3,7 @@ import { signal } from '@preact/signals';
 import { get } from './client.http.ts';
 import type { HubStatus } from './status.ts';
 
-const USUAL_PORT = 8443;
+const USUAL = ':8443/v1/device';
 const LOCAL_NAMES = ['127.0.0.1', '0.0.0.0', 'localhost', '[::]', '[::1]'];
 const told = signal<string | undefined>(undefined);
 
@@ -12,9 +12,19 @@ export async function loadGateway(): Promise<void> {
   told.value = (await get<HubStatus>('/v1/status')).gatewayUrl;
 }
 
-/** The address for devices: the hub's own word, with the name under which this page was reached. */
-export function gatewayUrl(): string {
-  const url = new URL(told.value ?? `wss://${location.hostname}:${USUAL_PORT}/v1/device`);
-  if (LOCAL_NAMES.includes(url.hostname)) url.hostname = location.hostname;
+/** The address for devices. */
+export const gatewayUrl = (): string => addressFor(told.value, location.hostname);
+
+/**
+ * What the hub told, with the name under which the page was reached (`pageHost`) where the hub knows itself by a name of
+ * its own machine only. A hub that speaks no TLS there, or on a Unix socket, has a proxy before it: then the usual port.
+ */
+export function addressFor(gateway: string | undefined, pageHost: string): string {
+  const usual = `wss://${pageHost}${USUAL}`;
+  if (gateway === undefined || !/^wss?:/.test(gateway)) return usual;
+  const url = new URL(gateway);
+  if (!LOCAL_NAMES.includes(url.hostname)) return url.href;
+  if (url.protocol === 'ws:' && !LOCAL_NAMES.includes(pageHost)) return usual;
+  url.hostname = pageHost;
   return url.href;
 }

@@ -23,12 +23,13 @@ interface Asked {
   /** Unix milliseconds. */
   from: number;
   to: number;
-  points: number;
+  /** `points`, or `every` and `fn`, as the API has them. */
+  how: Record<string, string | number>;
 }
 
 /** Throws `HubRefusal`, `HubAway`. */
-export async function history({ device, stream, from, to, points }: Asked, signal?: AbortSignal): Promise<History> {
-  const query = { stream, from: Math.floor(from), to: Math.ceil(to), points, order: 'asc' };
+export async function history({ device, stream, from, to, how }: Asked, signal?: AbortSignal): Promise<History> {
+  const query = { stream, from: Math.floor(from), to: Math.ceil(to), ...how, order: 'asc' };
   const url = withQuery(path`/v1/devices/${device}/telemetry`, query);
   const { rows, resolution, everyMs } = await get<Answer>(url, signal ? { signal } : {});
   const told = typeof resolution === 'string' ? { source: resolution } : resolution;

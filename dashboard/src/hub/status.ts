@@ -34,7 +34,7 @@ export interface HubStatus {
   sinks: SinkStatus[];
   quarantine: { readings: number; dropped: number };
   audit: { failing: boolean; waiting: number; lost: number };
-  /** Where devices connect, as the hub's own machine sees it. */
+  /** Where devices connect: the public address when there is one, else as the hub's own machine sees it. */
   gatewayUrl?: string;
 }
 

@@ -1,8 +1,10 @@
-/** Dialogs: the browser's own modal, and the question before something that cannot be undone. */
+/** Dialogs: the browser's own modal, the end of a form in one, and the question before something that cannot be undone. */
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { Icon } from './icons.tsx';
+import { Trouble } from './parts.tsx';
+import type { Form } from './use-form.ts';
 
 interface DialogProps {
   title: string;
@@ -34,6 +36,31 @@ export function Dialog({ title, onClose, children, wide = false }: DialogProps) 
         {children}
       </div>
     </dialog>
+  );
+}
+
+/** The end of a form: what is wrong with it as a whole, and the way out beside the way on; `yes` is the word on the button that sends. */
+export function FormEnd({
+  form,
+  yes,
+  onCancel,
+}: {
+  form: Pick<Form, 'error' | 'busy'>;
+  yes: string;
+  onCancel(): void;
+}) {
+  return (
+    <>
+      {form.error && <Trouble error={form.error} />}
+      <footer>
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+        <button type="submit" class="primary" disabled={form.busy}>
+          {yes}
+        </button>
+      </footer>
+    </>
   );
 }
 

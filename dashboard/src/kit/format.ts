@@ -86,10 +86,15 @@ export function distance(atMs: number, nowMs: number): string {
   return atMs > nowMs ? `in ${text}` : `${text} ago`;
 }
 
-const LOCAL = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+const MOMENT = { month: 'short', day: 'numeric', hour: 'numeric', minute: '2-digit', second: '2-digit' } as const;
+const THIS_YEAR = new Intl.DateTimeFormat(undefined, MOMENT);
+const ANY_YEAR = new Intl.DateTimeFormat(undefined, { year: 'numeric', ...MOMENT });
 
-/** A moment in the viewer's zone. */
-export const localTime = (atMs: number): string => LOCAL.format(atMs);
+/** A moment in the viewer's zone; with its year when that is another one. */
+export function localTime(atMs: number): string {
+  const isThisYear = new Date(atMs).getFullYear() === new Date().getFullYear();
+  return (isThisYear ? THIS_YEAR : ANY_YEAR).format(atMs);
+}
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 

@@ -127,6 +127,21 @@ export function Facts({ facts }: { facts: [string, ComponentChildren][] }) {
   );
 }
 
+/** Under the table of a card: what went wrong last, by the name of whom it went wrong for. */
+export function Said({ lines }: { lines: (readonly [name: string, text: string | undefined])[] }) {
+  const said = lines.filter(([, text]) => text);
+  if (said.length === 0) return null;
+  return (
+    <div class="said">
+      {said.map(([name, text]) => (
+        <span key={name}>
+          <strong>{name}</strong>: {text}
+        </span>
+      ))}
+    </div>
+  );
+}
+
 /** Choices beside each other, one of them taken. */
 export function Choice<T extends string>(props: {
   label: string;

@@ -96,7 +96,13 @@ function begin(traces: Map<string, Trace>, device: string, stream: string, readi
   if (field === undefined) return undefined;
   const series = new Series(SPAN_MS / POINTS, numberOnly);
   const to = hubNow();
-  history({ device, stream, from: to - SPAN_MS, to, points: POINTS }).then(
+  history({
+    device,
+    stream,
+    from: to - SPAN_MS,
+    to,
+    how: { every: `${SPAN_MS / POINTS}ms`, fn: 'mean', limit: 2 * POINTS },
+  }).then(
     ({ rows }) => series.load(rows, field),
     () => {},
   );
@@ -113,7 +119,7 @@ function Voice({ id, trace, hue }: { id: string; trace: Trace | undefined; hue: 
   return (
     <a class="voice" href={linkTo(['devices', id])}>
       <span class="voice-head">
-        <strong>{id}</strong>
+        <strong title={id}>{id}</strong>
         <small>{field?.title ?? 'waiting for a reading'}</small>
       </span>
       <span class="voice-value">{trace ? fieldValue(trace.newest, field?.unit) : '–'}</span>

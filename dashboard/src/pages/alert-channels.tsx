@@ -3,7 +3,7 @@ import { get, path, post } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { count } from '../kit/format.ts';
-import { Act, Badge, Card, Empty } from '../kit/parts.tsx';
+import { Act, Badge, Card, Empty, Said } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { say } from '../kit/toast.tsx';
 
@@ -31,11 +31,7 @@ const COLUMNS: Column<Channel>[] = [
   {
     name: 'state',
     title: 'State',
-    cell: ({ lastError }) => (
-      <span title={lastError}>
-        <Badge tone={lastError ? 'bad' : 'good'}>{lastError ?? 'fine'}</Badge>
-      </span>
-    ),
+    cell: ({ lastError }) => <Badge tone={lastError ? 'bad' : 'good'}>{lastError ? 'failing' : 'fine'}</Badge>,
   },
   { name: 'waiting', title: 'Waiting', width: '96px', align: 'end', cell: ({ waiting }) => count(waiting) },
   {
@@ -86,6 +82,7 @@ export function Channels() {
           </Empty>
         }
       />
+      <Said lines={(data?.channels ?? []).map(({ name, lastError }) => [name, lastError])} />
     </Card>
   );
 }

@@ -1,20 +1,19 @@
 /** Alerts: what fires and what is over, and the rules behind them. */
 import { useState } from 'preact/hooks';
-import { get, patch, path, remove } from '../hub/client.http.ts';
+import { get } from '../hub/client.http.ts';
 import { usePaged } from '../hub/paged.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
-import { confirmed } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
 import { PagedTable } from '../kit/paged-table.tsx';
-import { Act, Badge, Card, Choice, Empty, Trouble } from '../kit/parts.tsx';
-import { type Column, Table } from '../kit/table.tsx';
+import { Badge, Choice, Empty } from '../kit/parts.tsx';
+import type { Column } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
-import { say } from '../kit/toast.tsx';
 import { linkTo } from '../router.ts';
 import { Channels } from './alert-channels.tsx';
-import { AddRule } from './alert-rule-form.tsx';
-import { ALERT_TONES, type Alert, type Rule, ruleWords, SEVERITY_TONES } from './alert-words.ts';
+import { RuleForm } from './alert-rule-form.tsx';
+import { AlertRules } from './alert-rules.tsx';
+import { ALERT_TONES, type Alert, type Rule } from './alert-words.ts';
 
 const ASK_MS = 3_000;
 
@@ -65,22 +64,9 @@ export function AlertsPage() {
         )}
       </div>
       <AlertList />
-      <Card title="Rules">
-        {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
-        <Table
-          label="Rules"
-          columns={ruleColumns(rules.reload)}
-          rows={rules.data?.rules ?? []}
-          keyOf={({ id }) => id}
-          empty={
-            <Empty icon="alerts" title="No rules yet">
-              A rule says what is wrong, for how long, and of which devices.
-            </Empty>
-          }
-        />
-      </Card>
+      <AlertRules rules={rules} />
       <Channels />
-      {adding && <AddRule onClose={() => setAdding(false)} onAdded={rules.reload} />}
+      {adding && <RuleForm onClose={() => setAdding(false)} onDone={rules.reload} />}
     </>
   );
 }
@@ -105,55 +91,5 @@ function AlertList() {
         }
       />
     </>
-  );
-}
-
-function ruleColumns(reload: () => void): Column<Rule>[] {
-  return [
-    { name: 'id', title: 'Rule', width: '20%', cell: ({ id, description }) => <span title={description}>{id}</span> },
-    { name: 'words', title: 'Fires when', cell: (rule) => <span title={ruleWords(rule)}>{ruleWords(rule)}</span> },
-    {
-      name: 'severity',
-      title: 'Severity',
-      width: '112px',
-      lesser: true,
-      cell: ({ severity }) => <Badge tone={SEVERITY_TONES[severity]}>{severity}</Badge>,
-    },
-    {
-      name: 'origin',
-      title: 'From',
-      width: '116px',
-      lesser: true,
-      cell: ({ origin }) => (origin === 'api' ? 'here' : 'configuration'),
-    },
-    { name: 'actions', title: 'State', width: '192px', cell: (rule) => <RuleActions rule={rule} reload={reload} /> },
-  ];
-}
-
-function RuleActions({ rule: { id, enabled, origin }, reload }: { rule: Rule; reload(): void }) {
-  if (origin === 'configuration' || !may('operator'))
-    return <Badge tone={enabled ? 'good' : 'calm'}>{enabled ? 'on' : 'off'}</Badge>;
-  const toggle = () => patch(path`/v1/alerts/rules/${id}`, { enabled: !enabled }).then(reload);
-  const dismiss = async () => {
-    if (
-      !(await confirmed({
-        title: `Remove the rule ${id}?`,
-        text: 'What it found is resolved.',
-        yes: 'Remove',
-        danger: true,
-      }))
-    )
-      return;
-    await remove(path`/v1/alerts/rules/${id}`);
-    say(`${id} was removed.`);
-    reload();
-  };
-  return (
-    <span class="row-actions">
-      <Act act={toggle}>{enabled ? 'Switch off' : 'Switch on'}</Act>
-      <Act act={dismiss} kind="danger" label={`Remove ${id}`}>
-        <Icon name="trash" size={16} />
-      </Act>
-    </span>
   );
 }

@@ -26,7 +26,7 @@ const COLUMNS: Column<Entry>[] = [
   {
     name: 'result',
     title: 'Result',
-    width: '130px',
+    width: '170px',
     cell: ({ result }) => <Badge tone={result === 'ok' ? 'good' : 'bad'}>{result}</Badge>,
   },
   { name: 'from', title: 'From', width: '140px', lesser: true, cell: ({ from }) => <code>{from}</code> },

@@ -2,7 +2,7 @@
 import { get } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { count, span, things } from '../kit/format.ts';
-import { Badge, Card, Empty, Facts, Trouble, Waiting } from '../kit/parts.tsx';
+import { Badge, Card, Empty, Facts, Said, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 
@@ -31,19 +31,22 @@ interface Rule {
   lastRefusal?: string;
 }
 
+interface Orders {
+  broker: string;
+  received: number;
+  sent: number;
+  repeated: number;
+  refused: number;
+  told: number;
+  waiting: number;
+  lastRefusal?: string;
+}
+
 interface Bridge {
   hub: string;
   brokers: Broker[];
   rules: Rule[];
-  commands: {
-    broker: string;
-    received: number;
-    sent: number;
-    repeated: number;
-    refused: number;
-    told: number;
-    waiting: number;
-  }[];
+  commands: Orders[];
   embedded?: { clients: number; retained: number; refusedSignIns: number; refusedPublishes: number };
 }
 
@@ -59,49 +62,53 @@ export function BridgePage() {
       <div class="page-head">
         <h1>Bridge</h1>
         <span class="soft">
-          on brokers this hub is <code>{hub}</code>
+          this hub’s name on brokers: <code>{hub}</code>
         </span>
       </div>
       <Card title="Brokers">
         <Table label="Brokers" columns={BROKERS} rows={brokers} keyOf={({ name }) => name} empty={<NoBrokers />} />
+        <Said lines={brokers.map(({ name, lastError }) => [name, lastError])} />
       </Card>
-      {rules.length > 0 && (
-        <Card title="Readings from brokers">
-          <Table
-            label="Rules"
-            columns={RULES}
-            rows={rules}
-            keyOf={({ broker, name }) => `${broker} ${name}`}
-            empty=""
-          />
-        </Card>
-      )}
-      {commands.length > 0 && (
-        <Card title="Commands from brokers">
-          <Table
-            label="Commands from brokers"
-            columns={COMMANDS}
-            rows={commands}
-            keyOf={({ broker }) => broker}
-            empty=""
-          />
-        </Card>
-      )}
-      {embedded && (
-        <Card title="The hub’s own broker">
-          <Facts
-            facts={[
-              ['Clients', count(embedded.clients)],
-              ['Retained messages', count(embedded.retained)],
-              [
-                'Refused',
-                `${things(embedded.refusedSignIns, 'sign-in')}, ${things(embedded.refusedPublishes, 'message')}`,
-              ],
-            ]}
-          />
-        </Card>
-      )}
+      {rules.length > 0 && <Inbound rules={rules} />}
+      {commands.length > 0 && <Commands commands={commands} />}
+      {embedded && <Embedded {...embedded} />}
     </>
+  );
+}
+
+function Inbound({ rules }: { rules: Rule[] }) {
+  const keyOf = ({ broker, name }: Rule) => `${broker} ${name}`;
+  return (
+    <Card title="Readings from brokers">
+      <Table label="Rules" columns={RULES} rows={rules} keyOf={keyOf} empty="" />
+      <Said lines={rules.map(({ name, lastRefusal }) => [name, lastRefusal && `refused last: ${lastRefusal}`])} />
+    </Card>
+  );
+}
+
+function Commands({ commands }: { commands: Orders[] }) {
+  const keyOf = ({ broker }: Orders) => broker;
+  return (
+    <Card title="Commands from brokers">
+      <Table label="Commands from brokers" columns={COMMANDS} rows={commands} keyOf={keyOf} empty="" />
+      <Said
+        lines={commands.map(({ broker, lastRefusal }) => [broker, lastRefusal && `refused last: ${lastRefusal}`])}
+      />
+    </Card>
+  );
+}
+
+function Embedded({ clients, retained, refusedSignIns, refusedPublishes }: NonNullable<Bridge['embedded']>) {
+  return (
+    <Card title="The hub’s own broker">
+      <Facts
+        facts={[
+          ['Clients', count(clients)],
+          ['Retained messages', count(retained)],
+          ['Refused', `${things(refusedSignIns, 'sign-in')}, ${things(refusedPublishes, 'message')}`],
+        ]}
+      />
+    </Card>
   );
 }
 
@@ -119,16 +126,13 @@ const BROKERS: Column<Broker>[] = [
     name: 'state',
     title: 'State',
     width: '150px',
-    cell: ({ state, lastError }) => (
-      <span title={lastError}>
-        <Badge tone={state === 'connected' ? 'good' : 'bad'}>{state}</Badge>
-      </span>
-    ),
+    cell: ({ state }) => <Badge tone={state === 'connected' ? 'good' : 'bad'}>{state}</Badge>,
   },
   { name: 'since', title: 'Since', width: '110px', cell: ({ since }) => <Ago at={since} /> },
   {
     name: 'lag',
     title: 'Lag',
+    width: '22%',
     cell: ({ lagFrames, lagMs }) => (lagFrames === 0 ? 'none' : `${things(lagFrames, 'frame')}, ${span(lagMs)}`),
   },
   { name: 'window', title: 'Under way', lesser: true, cell: ({ inFlight, window }) => `${inFlight} of ${window}` },
@@ -148,21 +152,16 @@ const RULES: Column<Rule>[] = [
     title: 'Refused',
     align: 'end',
     lesser: true,
-    cell: ({ refused, lastRefusal }) => <span title={lastRefusal}>{count(refused)}</span>,
+    cell: ({ refused }) => count(refused),
   },
 ];
 
-const COMMANDS: Column<Bridge['commands'][number]>[] = [
+const COMMANDS: Column<Orders>[] = [
   { name: 'broker', title: 'Broker', cell: ({ broker }) => broker },
   { name: 'received', title: 'Received', align: 'end', cell: ({ received }) => count(received) },
   { name: 'sent', title: 'Sent', align: 'end', cell: ({ sent }) => count(sent) },
   { name: 'repeated', title: 'Repeated', align: 'end', lesser: true, cell: ({ repeated }) => count(repeated) },
   { name: 'refused', title: 'Refused', align: 'end', cell: ({ refused }) => count(refused) },
-  {
-    name: 'told',
-    title: 'Results told',
-    align: 'end',
-    lesser: true,
-    cell: ({ told, waiting }) => `${count(told)}, ${count(waiting)} wait`,
-  },
+  { name: 'told', title: 'Results told', align: 'end', lesser: true, cell: ({ told }) => count(told) },
+  { name: 'waiting', title: 'Waiting', align: 'end', lesser: true, cell: ({ waiting }) => count(waiting) },
 ];

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { get, path, post, remove } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { ROLES, type Role, session } from '../hub/session.ts';
-import { confirmed, Dialog } from '../kit/dialog.tsx';
+import { confirmed, Dialog, FormEnd } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
 import { Icon } from '../kit/icons.tsx';
 import { Act, Badge, Copyable, Trouble, Waiting } from '../kit/parts.tsx';
@@ -94,7 +94,7 @@ function columnsFor(reload: () => void, onMade: (made: Made) => void): Column<Op
     {
       name: 'actions',
       title: '',
-      width: '180px',
+      width: '196px',
       align: 'end',
       cell: (operator) => <Actions operator={operator} reload={reload} onMade={onMade} />,
     },
@@ -167,15 +167,7 @@ function AddOperator({ onClose, onMade }: { onClose(): void; onMade(made: Made):
           onPick={(value) => setRole(value as Role)}
         />
         <PickField label="The token holds" value={days} options={LIVES} onPick={setDays} />
-        {form.error && <Trouble error={form.error} />}
-        <footer>
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={form.busy}>
-            Add
-          </button>
-        </footer>
+        <FormEnd form={form} yes="Add" onCancel={onClose} />
       </form>
     </Dialog>
   );

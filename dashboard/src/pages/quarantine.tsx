@@ -45,6 +45,8 @@ const COLUMNS: Column<Refused>[] = [
 
 /** What is wrong and where, in one line. */
 export function why({ path, message, code }: Pick<Refused, 'path' | 'message' | 'code'>): string {
+  // What is wrong with the stream says so itself.
+  if (path === '/stream') return message || code;
   return `${path.replace(/^\//, '').replaceAll('/', '.')} ${message || code}`.trim();
 }
 

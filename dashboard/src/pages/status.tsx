@@ -3,7 +3,7 @@ import { get } from '../hub/client.http.ts';
 import { mergedReadings } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
 import { type HubStatus, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
-import { bytes, count, span } from '../kit/format.ts';
+import { bytes, count, span, things } from '../kit/format.ts';
 import { Badge, Card, Facts, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago, Moment } from '../kit/time.tsx';
@@ -81,8 +81,8 @@ function HubCard({ status }: { status: HubStatus }) {
             'Frames',
             `${count(frames.received)} received, ${count(frames.duplicate)} sent twice, ${count(frames.skipped)} skipped`,
           ],
-          ['Quarantine', `${count(quarantine.readings)} kept, ${count(quarantine.dropped)} made room`],
-          ['This page left out', `${count(mergedReadings.value)} readings because it was slow`],
+          ['Quarantine', `${count(quarantine.readings)} kept, ${count(quarantine.dropped)} dropped to make room`],
+          ['Left out here', `${things(mergedReadings.value, 'reading')}, as this page was too slow for them`],
         ]}
       />
     </Card>

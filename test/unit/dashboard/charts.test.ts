@@ -1,9 +1,11 @@
 /** The points of charts, the windows they show, and the axes they stand on. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { askedFor, bucketFor, DETAILS, fits, MOST_POINTS } from '../../../dashboard/src/charts/details.ts';
 import {
   liveView,
   moved,
+  RANGES,
   spanOf,
   windowAt,
   zoomed,
@@ -149,5 +151,22 @@ describe('an axis', () => {
 
   it('there is none for a free text', () => {
     expect(scaleOf(field('string'), { maxLength: 10 })).toBeUndefined();
+  });
+});
+
+describe('the detail of a chart', () => {
+  it.each(DETAILS)('%s never asks for more points than a browser draws, nor keeps more of the live edge', (detail) => {
+    for (const [, , spanMs] of RANGES) {
+      if (!fits(detail, spanMs)) continue;
+      const { points, limit } = askedFor(detail);
+      expect(Number(points ?? limit)).toBeLessThanOrEqual(MOST_POINTS);
+      expect(spanMs / bucketFor(detail, spanMs)).toBeLessThanOrEqual(MOST_POINTS);
+    }
+  });
+
+  it('leaves out what would be no line, or too much of one', () => {
+    const forRange = (spanMs: number) => DETAILS.filter((detail) => fits(detail, spanMs));
+    expect(forRange(300_000)).toEqual(['auto', 'readings', '1s', '10s', '1m']);
+    expect(forRange(2_592_000_000)).toEqual(['auto', 'readings', '10m', '1h', '1d']);
   });
 });

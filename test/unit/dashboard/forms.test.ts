@@ -2,8 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { formFieldsOf, initialValues, paramsOf } from '../../../dashboard/src/commands/form-model.ts';
 import { targetOf } from '../../../dashboard/src/commands/target.ts';
+import { sampleOf } from '../../../dashboard/src/devices/sample.ts';
 import { tagsFromText, tagsToText } from '../../../dashboard/src/devices/tag-text.ts';
-import { ruleFrom } from '../../../dashboard/src/pages/alert-rule.ts';
+import { changeOf, ruleFrom, targetIn, textsOf } from '../../../dashboard/src/pages/alert-rule.ts';
+import type { Rule } from '../../../dashboard/src/pages/alert-words.ts';
 import { loadCatalog } from '../../../schemas/index.ts';
 
 const SCHEMA = {
@@ -111,5 +113,73 @@ describe('a rule of alerts', () => {
     });
     expect(ruleFrom({ ...texts, kind: 'offline' })).toEqual({ kind: 'offline', severity: 'critical', forMs: 60_000 });
     expect(ruleFrom({ ...texts, kind: 'lag', lag: '30' })).toMatchObject({ kind: 'lag', lagMs: 30_000 });
+  });
+
+  it('sends what is no number as it was written, so that the hub says where', () => {
+    expect(ruleFrom({ kind: 'field', side: 'above', limit: '', for: 'long' })).toMatchObject({
+      above: '',
+      forMs: 'long',
+    });
+  });
+
+  const COMMON = { severity: 'info', description: 'look', clearForMs: 30_000, enabled: true, origin: 'api' } as const;
+  const RULES: Rule[] = [
+    { ...COMMON, id: 'a', kind: 'field', stream: 'power', field: 'voltage', below: 0, clear: 3, forMs: 60_000 },
+    { ...COMMON, id: 'b', kind: 'no-reading', stream: 'power', forMs: 500 },
+    { ...COMMON, id: 'c', kind: 'offline', forMs: 0, deliver: ['on-call'] },
+    { ...COMMON, id: 'd', kind: 'quarantine', readings: 0, windowMs: 5_000, forMs: 90_000 },
+    { ...COMMON, id: 'e', kind: 'lag', lagMs: 1_500, sink: 'store', forMs: 0, enabled: false },
+  ];
+  /** As the hub does it. */
+  const changed = (rule: Rule, change: object) =>
+    Object.fromEntries(Object.entries({ ...rule, ...change }).filter(([, value]) => value !== null));
+
+  it.each(RULES)('of the kind $kind is as it was when nothing was changed in its form', (rule) => {
+    const change = changeOf(rule, ruleFrom(textsOf(rule)));
+    expect({ ...rule, ...changed(rule, change) }).toEqual(rule);
+  });
+
+  it('loses what its new kind does not know', () => {
+    const [field, , , , lag] = RULES as [Rule, Rule, Rule, Rule, Rule];
+    const toOffline = changeOf(field, ruleFrom({ ...textsOf(field), kind: 'offline' }));
+    expect(toOffline).toMatchObject({ kind: 'offline', stream: null, field: null, below: null, clear: null });
+    expect(changeOf(lag, ruleFrom({ ...textsOf(lag), kind: 'offline' }))).toMatchObject({ sink: null, lagMs: null });
+  });
+
+  it('is for whom it was; tags and names at once are left to other hands', () => {
+    expect(targetIn()).toEqual({ kind: 'all', text: '' });
+    expect(targetIn({ tags: { floor: '1' } })).toEqual({ kind: 'tags', text: 'floor=1' });
+    expect(targetIn({ devices: ['a', 'b'] })).toEqual({ kind: 'devices', text: 'a, b' });
+    expect(targetIn({ tags: { floor: '1' }, devices: ['a'] })).toBeUndefined();
+  });
+});
+
+describe('the reading of a program to start from', () => {
+  it.each([...loadCatalog().streams.values()])('is one that the stream $name takes', (stream) => {
+    const fields = [...stream.fields].map(([name, { type }]) => ({ name, type, title: name }));
+    const sample = sampleOf({ name: stream.name, title: '', description: '', fields, schema: stream.schema as object });
+    expect(stream.check({ ts: 0, ...sample.reading })).toBeUndefined();
+    expect(Object.keys(sample.reading).length).toBeGreaterThan(0);
+  });
+
+  it('keeps to the bounds and words of the schema, and has what it asks for', () => {
+    const properties = {
+      level: { minimum: 0, maximum: 10 },
+      count: { maximum: 7.5 },
+      mode: { enum: ['slow', 'fast'] },
+      open: {},
+      note: { maxLength: 3 },
+    };
+    const types = { level: 'number', count: 'integer', mode: 'string', open: 'boolean', note: 'string' } as const;
+    const fields = Object.entries(types).map(([name, type]) => ({ name, type, title: name }));
+    const stream = {
+      name: 's',
+      title: '',
+      description: '',
+      fields,
+      schema: { properties, required: Object.keys(types) },
+    };
+    expect(sampleOf(stream).reading).toEqual({ level: 0, count: 7, mode: 'slow', open: true, note: 'tex' });
+    expect(sampleOf({ ...stream, schema: { properties } }).reading).toEqual({ level: 0, count: 7 });
   });
 });

@@ -1,6 +1,6 @@
 /** How values are written on the command line: pairs, lists, durations, numbers. */
 import { InvalidArgumentError } from 'commander';
-import { DURATION_FORMS, parseDuration } from './api/time.ts';
+import { DURATION_FORMS, parseDuration } from '../api/time.ts';
 
 /** Collects `name=value` of an option that may be repeated. */
 export function pairOf(text: string, pairs: Record<string, string> = {}): Record<string, string> {

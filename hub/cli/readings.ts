@@ -1,12 +1,15 @@
 /** The verbs of readings: those in the store, and those that come in. */
 import { type Command, Option } from 'commander';
-import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './cli-session.ts';
-import * as show from './cli-tables.ts';
-import { backoffMs } from './kit/backoff.ts';
-import { UserError } from './kit/errors.ts';
+import { backoffMs } from '../kit/backoff.ts';
+import { UserError } from '../kit/errors.ts';
+import { type AddVerb, EXIT, pathOf, pause, type ServerEvent, type Session } from './session.ts';
+import * as show from './tables.ts';
 
 /** The options of a query that are the API's own parameters. */
 const ASKED = new Set([...['stream', 'from', 'to', 'fields', 'every', 'fn', 'fill', 'points', 'order', 'limit']]);
+
+/** Rows of each device, if nobody says otherwise: the API's own default. */
+const LIMIT = 100;
 
 /** Adds `hub query` and `hub tail`. */
 export function registerReadings(program: Command, verb: AddVerb): void {
@@ -18,20 +21,23 @@ export function registerReadings(program: Command, verb: AddVerb): void {
     [
       'hub query meter-7 power --from -15m',
       'hub query meter-7 power --from -1d --every 1h --fn max --fields power,energy',
+      'hub query meter-7 power --from -7d --points 40           (the week in 40 windows: mean, lowest, highest)',
+      'hub query meter-7,meter-8 power --every 1h               (two devices)',
+      'hub query floor=1,room=12 power --every 1d --fill null   (all with these tags)',
       'hub query meter-7 power --from 2026-07-01 --to 2026-07-02 --limit 1000000 --csv > july-1.csv',
-      'hub query meter-7,meter-8 power --every 1h',
-      'hub query floor=1 power --every 1d --fill null --ndjson',
+      'hub query floor=1 power --every 1h --ndjson | jq -r "[.device, .power] | @tsv"',
     ],
   );
   query.option('--from <time>', 'first moment: RFC 3339, a date, Unix ms, or -1h', '-1h');
   query.option('--to <time>', 'end, not included', 'now');
   query.option('--fields <names>', 'with commas between; all without it');
-  query.option('--every <duration>', 'aggregate over windows, such as 5m');
-  query.option('--fn <name>', 'mean, min, max, first, last or count');
+  query.option('--every <duration>', 'a row for each window of this length, such as 5m');
+  query.option('--fn <name>', 'of each window: mean, min, max, first, last or count; mean without it');
   query.option('--fill <what>', 'what windows without readings hold: none, null, previous or a number');
   query.option('--points <count>', 'as a chart so wide needs it: windows chosen for it, each with its min and max');
   query.option('--order <order>', 'desc (newest first) or asc', 'desc');
-  query.option('--limit <rows>', 'at most so many rows', '100').option('--json', 'as JSON');
+  query.option('--limit <rows>', `at most so many rows of each device, up to 1000000; ${LIMIT} without it`);
+  query.option('--json', 'as JSON');
   query.addOption(new Option('--csv', 'as CSV').conflicts('json'));
   query.addOption(new Option('--ndjson', 'as JSON, one row a line').conflicts(['json', 'csv']));
   verb(program, 'tail [device]', 'Readings as they become durable; Ctrl-C ends it.', runTail, [
@@ -42,24 +48,58 @@ export function registerReadings(program: Command, verb: AddVerb): void {
     .option('--json', 'one JSON object a line');
 }
 
-async function runQuery({ client, options, color, print, hint }: Session, device = '', stream = '') {
+async function runQuery(session: Session, devices = '', stream = '') {
+  const { client, options, pour } = session;
   const asked = Object.entries({ ...options, stream }).filter(
     ([name, value]) => ASKED.has(name) && value !== undefined,
   );
   const path = queryPath(
-    device,
+    devices,
     new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)])),
   );
-  const type = options.csv ? 'text/csv' : options.ndjson && 'application/x-ndjson';
-  if (type) {
-    print((await client.text(path, type)).trimEnd());
-    return;
+  if (options.json) return pour(legibly(client.text(path, 'application/json')));
+  if (!options.csv && !options.ndjson) return showRows(session, path, `${devices} in ${stream}`);
+  const lines = { count: options.csv ? -1 : 0 };
+  await pour(counted(client.text(path, options.csv ? 'text/csv' : 'application/x-ndjson'), lines));
+  hintAtLimit(session, lines.count);
+}
+
+async function showRows(session: Session, path: string, what: string) {
+  const { client, options, color, print, hint } = session;
+  const { rows } = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
+  if (rows.length === 0) hint(`No readings of ${what} between ${options.from} and ${options.to}.`);
+  else print(show.rowTable(rows, color));
+  hintAtLimit(session, rows.length);
+}
+
+/** Whoever said no limit may not know that there is one. */
+function hintAtLimit({ options, hint }: Session, rows: number) {
+  if (options.limit !== undefined || options.points !== undefined || rows < LIMIT) return;
+  hint(`There may be more: without --limit there are at most ${LIMIT} rows of each device.`);
+}
+
+async function* counted(texts: AsyncIterable<string>, lines: { count: number }): AsyncGenerator<string> {
+  for await (const text of texts) {
+    for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines.count += 1;
+    yield text;
   }
-  const answer = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
-  if (options.json) print(JSON.stringify(answer, undefined, 2));
-  else if (answer.rows.length === 0)
-    hint(`No readings of ${device} in ${stream} between ${options.from} and ${options.to}.`);
-  else print(show.rowTable(answer.rows, color));
+}
+
+/** Characters of JSON that a person may want to read; longer ones are for programs. */
+const LEGIBLE_CHARS = 1_000_000;
+
+/** JSON with a line for each value when it is short, and as it comes when it is long. */
+async function* legibly(texts: AsyncIterable<string>): AsyncGenerator<string> {
+  let held = '';
+  let isLong = false;
+  for await (const text of texts) {
+    held += text;
+    isLong ||= held.length > LEGIBLE_CHARS;
+    if (!isLong) continue;
+    yield held;
+    held = '';
+  }
+  yield `${isLong ? held : JSON.stringify(JSON.parse(held), undefined, 2)}\n`;
 }
 
 /** The id of a device has neither a comma nor an equals sign. */

@@ -1,11 +1,11 @@
 /** The verbs of commands: sending one to a device and waiting for its end, looking at them, taking back. */
 import { Option, type Command as Program } from 'commander';
-import { durationOf } from './cli-arguments.ts';
-import { confirmed, typedParamsOf, typeOf, yesOption } from './cli-orders.ts';
-import { type AddVerb, EXIT, pathOf, type Session } from './cli-session.ts';
-import { cell, sheet, shownState, table, time } from './cli-tables.ts';
-import { waitingFor } from './cli-waiting.ts';
-import { COMMAND_STATES, type Command, type CommandState, hasEnded } from './commands/command.ts';
+import { COMMAND_STATES, type Command, type CommandState, hasEnded } from '../commands/command.ts';
+import { durationOf } from './arguments.ts';
+import { confirmed, typedParamsOf, typeOf, yesOption } from './orders.ts';
+import { type AddVerb, EXIT, pathOf, type Session } from './session.ts';
+import { cell, sheet, shownState, table, time } from './tables.ts';
+import { waitingFor } from './waiting.ts';
 
 /** How the program ends when somebody waited for a command's end. */
 const EXIT_OF: Record<CommandState, number> = {

@@ -3,17 +3,17 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import pc from 'picocolors';
-import { parseTime, TIME_FORMS } from './api/time.ts';
-import { listOf } from './cli-arguments.ts';
-import { EXIT } from './cli-session.ts';
-import { bytes, type Colors, cell, sheet, table, time } from './cli-tables.ts';
-import { UserError } from './kit/errors.ts';
-import { nodeFiles } from './telemetry/files.node.ts';
-import { checkJournal, type JournalCheck } from './telemetry/journal-check.ts';
-import { type ExportFilter, exportJournal } from './telemetry/journal-export.ts';
-import { type JournalList, listJournal } from './telemetry/journal-list.ts';
-import { type Repair, repairJournal } from './telemetry/journal-repair.ts';
-import type { Finding } from './telemetry/journal-survey.ts';
+import { parseTime, TIME_FORMS } from '../api/time.ts';
+import { UserError } from '../kit/errors.ts';
+import { nodeFiles } from '../telemetry/files.node.ts';
+import { checkJournal, type JournalCheck } from '../telemetry/journal-check.ts';
+import { type ExportFilter, exportJournal } from '../telemetry/journal-export.ts';
+import { type JournalList, listJournal } from '../telemetry/journal-list.ts';
+import { type Repair, repairJournal } from '../telemetry/journal-repair.ts';
+import type { Finding } from '../telemetry/journal-survey.ts';
+import { listOf } from './arguments.ts';
+import { EXIT } from './session.ts';
+import { bytes, type Colors, cell, sheet, table, time } from './tables.ts';
 
 interface Options {
   data?: string;

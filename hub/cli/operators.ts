@@ -1,9 +1,9 @@
 /** The verbs of operators, and of the tokens of devices after their first. */
 import { type Command, Option } from 'commander';
-import { durationOf } from './cli-arguments.ts';
-import { type AddVerb, pathOf, type Session } from './cli-session.ts';
-import { duration, table, time } from './cli-tables.ts';
-import { type Operator, ROLES } from './operators/operators.ts';
+import { type Operator, ROLES } from '../operators/operators.ts';
+import { durationOf } from './arguments.ts';
+import { type AddVerb, pathOf, type Session } from './session.ts';
+import { duration, table, time } from './tables.ts';
 
 /** What the hub answers where it makes a token. */
 export interface NewToken {

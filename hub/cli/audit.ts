@@ -1,8 +1,8 @@
 /** The verb of the audit log: who changed what. */
 import type { Command } from 'commander';
-import type { AuditEntry } from './audit/audit.ts';
-import type { AddVerb, Session } from './cli-session.ts';
-import { type Colors, cell, table, time } from './cli-tables.ts';
+import type { AuditEntry } from '../audit/audit.ts';
+import type { AddVerb, Session } from './session.ts';
+import { type Colors, cell, table, time } from './tables.ts';
 
 export function registerAudit(program: Command, verb: AddVerb): void {
   verb(

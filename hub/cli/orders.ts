@@ -1,9 +1,9 @@
 /** What commands to one device, to many and on a timetable have in common: options, parameters, the question before. */
 import { type Command, Option } from 'commander';
-import { durationOf, listOf, numberOf, pairOf, percentOf } from './cli-arguments.ts';
-import { EXIT, type Session } from './cli-session.ts';
-import type { Selector } from './commands/group.ts';
-import { UserError } from './kit/errors.ts';
+import type { Selector } from '../commands/group.ts';
+import { UserError } from '../kit/errors.ts';
+import { durationOf, listOf, numberOf, pairOf, percentOf } from './arguments.ts';
+import { EXIT, type Session } from './session.ts';
 
 /** What the catalog says of a command. */
 export interface ShownType {

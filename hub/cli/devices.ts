@@ -1,11 +1,11 @@
 /** The verbs of devices: who may connect, who is there, and what is known of each. */
 import { type Command, Option } from 'commander';
-import { durationOf, pairOf } from './cli-arguments.ts';
-import { type NewToken, registerRotation, showToken } from './cli-operators.ts';
-import { type AddVerb, EXIT, pathOf, type Session, type Verb } from './cli-session.ts';
-import * as show from './cli-tables.ts';
-import { PRESENCE_STATES, type SessionRecord } from './devices/presence.ts';
-import { UserError } from './kit/errors.ts';
+import { PRESENCE_STATES, type SessionRecord } from '../devices/presence.ts';
+import { UserError } from '../kit/errors.ts';
+import { durationOf, pairOf } from './arguments.ts';
+import { type NewToken, registerRotation, showToken } from './operators.ts';
+import { type AddVerb, EXIT, pathOf, type Session, type Verb } from './session.ts';
+import * as show from './tables.ts';
 
 /** Devices asked for at a time. */
 const PAGE = 500;

@@ -1,13 +1,13 @@
 /** The verbs of alerts: what is wrong, the rules that find it, the channels that tell of it. */
 import { type Command, Option } from 'commander';
-import type { Alert } from './alerts/alert.ts';
-import type { ChannelStatus } from './alerts/deliveries.ts';
-import { RULE_KINDS, type Rule, SEVERITIES } from './alerts/rule.ts';
-import { ALERT_STATES, type AlertState } from './alerts/watch.ts';
-import { durationOf, listOf, numberOf, pairOf } from './cli-arguments.ts';
-import { selectionText } from './cli-orders.ts';
-import { type AddVerb, pathOf, type Session, type Verb } from './cli-session.ts';
-import { type Colors, cell, duration, table, time } from './cli-tables.ts';
+import type { Alert } from '../alerts/alert.ts';
+import type { ChannelStatus } from '../alerts/deliveries.ts';
+import { RULE_KINDS, type Rule, SEVERITIES } from '../alerts/rule.ts';
+import { ALERT_STATES, type AlertState } from '../alerts/watch.ts';
+import { durationOf, listOf, numberOf, pairOf } from './arguments.ts';
+import { selectionText } from './orders.ts';
+import { type AddVerb, pathOf, type Session, type Verb } from './session.ts';
+import { type Colors, cell, duration, table, time } from './tables.ts';
 
 /** Adds `hub alerts …`. */
 export function registerAlerts(program: Command, verb: AddVerb): void {

@@ -1,8 +1,8 @@
 /** Mistakes that the hub found in a request, told in the words that were typed: options and arguments, not JSON pointers. */
 import type { Command } from 'commander';
-import type { Mistake } from './api/problem.ts';
-import { EXIT } from './cli-session.ts';
-import { UserError } from './kit/errors.ts';
+import type { Mistake } from '../api/problem.ts';
+import { UserError } from '../kit/errors.ts';
+import { EXIT } from './session.ts';
 
 /** The hub did not understand the request. Its message has a line for each mistake. */
 export class RequestMistake extends UserError {
@@ -35,6 +35,7 @@ const OPTIONS: Record<string, string> = {
 const ARGUMENTS: Record<string, string[]> = {
   name: ['command', 'name'],
   id: ['id', 'device', 'schedule', 'group'],
+  tag: ['device'],
 };
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 

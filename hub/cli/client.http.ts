@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import type { Problem } from './api/problem.ts';
-import { RequestMistake } from './cli-mistakes.ts';
-import { type Client, EXIT, type ServerEvent } from './cli-session.ts';
-import { UserError } from './kit/errors.ts';
+import type { Problem } from '../api/problem.ts';
+import { UserError } from '../kit/errors.ts';
+import { RequestMistake } from './mistakes.ts';
+import { type Client, EXIT, type ServerEvent } from './session.ts';
 
 /** The part of <data>/hub.json that a client needs. */
 interface HubFile {
@@ -39,18 +39,26 @@ export async function connect(dataDir: string, env: NodeJS.ProcessEnv, signal: A
       });
       return (response.status === 204 ? undefined : await response.json()) as T;
     },
-    text: async (path, accept) => (await request(target, path, { headers: { accept } })).text(),
+    async *text(path, accept) {
+      const response = await request(target, path, { headers: { accept } });
+      const what = 'broke in the middle of the answer: what came of it is not whole.';
+      yield* unbroken(response.body!.pipeThrough(new TextDecoderStream()), target, what);
+    },
     async *events(path) {
       const response = await request(target, path, { headers: { accept: 'text/event-stream' } });
       yield { event: 'open', data: '' };
-      try {
-        yield* eventsIn(response.body!);
-      } catch (error) {
-        if (signal.aborted) throw error;
-        throw new UserError(`The connection to ${target.url} broke.`, EXIT.unreachable);
-      }
+      yield* unbroken(eventsIn(response.body!), target, 'broke.');
     },
   };
+}
+
+async function* unbroken<T>(parts: AsyncIterable<T>, { url, signal }: Target, what: string): AsyncGenerator<T> {
+  try {
+    yield* parts;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new UserError(`The connection to ${url} ${what}`, EXIT.unreachable);
+  }
 }
 
 /** A secret that a script forgot to set must not become the admin's token of this machine. */

@@ -1,7 +1,8 @@
 /** Why a command has not ended: what the hub knows of the device that it is for. */
-import { type Client, pathOf } from './cli-session.ts';
-import { cell, type ShownDevice, time } from './cli-tables.ts';
-import type { Command } from './commands/command.ts';
+
+import type { Command } from '../commands/command.ts';
+import { type Client, pathOf } from './session.ts';
+import { cell, type ShownDevice, time } from './tables.ts';
 
 type Unfinished = Pick<Command, 'device' | 'state' | 'expiresAt' | 'deadlineAt'>;
 

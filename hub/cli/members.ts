@@ -1,10 +1,11 @@
 /** The devices of a group that are not done, or did not succeed: who they are, and why. */
-import type { Client } from './cli-session.ts';
-import { type Colors, cell, shownState, table } from './cli-tables.ts';
-import { deviceOf, whereabouts } from './cli-waiting.ts';
-import type { Command, CommandState } from './commands/command.ts';
-import type { Group } from './commands/group.ts';
-import { UserError } from './kit/errors.ts';
+
+import type { Command, CommandState } from '../commands/command.ts';
+import type { Group } from '../commands/group.ts';
+import { UserError } from '../kit/errors.ts';
+import type { Client } from './session.ts';
+import { type Colors, cell, shownState, table } from './tables.ts';
+import { deviceOf, whereabouts } from './waiting.ts';
 
 /** Named of each state; the others are counted. */
 const SHOWN = 10;

@@ -1,6 +1,6 @@
 /** The verb of the telemetry store: fill it again from the journal. */
 import type { Command } from 'commander';
-import type { AddVerb, Session } from './cli-session.ts';
+import type { AddVerb, Session } from './session.ts';
 
 export function registerStore(program: Command, verb: AddVerb): void {
   const store = program.command('store').description('The telemetry store.');

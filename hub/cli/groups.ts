@@ -1,8 +1,9 @@
 /** The verbs of group commands: sending one command to many devices, watching it, stopping it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { durationOf } from './cli-arguments.ts';
-import { memberTable } from './cli-members.ts';
+import type { Group } from '../commands/group.ts';
+import { durationOf } from './arguments.ts';
+import { memberTable } from './members.ts';
 import {
   confirmed,
   orderOf,
@@ -12,10 +13,9 @@ import {
   typeOf,
   withOrder,
   yesOption,
-} from './cli-orders.ts';
-import { type AddVerb, type Client, EXIT, pathOf, type Session } from './cli-session.ts';
-import { type Colors, duration, sheet, table, time } from './cli-tables.ts';
-import type { Group } from './commands/group.ts';
+} from './orders.ts';
+import { type AddVerb, type Client, EXIT, pathOf, type Session } from './session.ts';
+import { type Colors, duration, sheet, table, time } from './tables.ts';
 
 const LOOK_MS = 200;
 

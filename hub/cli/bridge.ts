@@ -1,8 +1,8 @@
 /** The verb of the MQTT bridge: how each broker and each rule is. */
 import type { Command } from 'commander';
-import type { BridgeStatus, BrokerStatus } from './bridge/status.ts';
-import type { AddVerb, Session } from './cli-session.ts';
-import { type Colors, cell, duration, table, time } from './cli-tables.ts';
+import type { BridgeStatus, BrokerStatus } from '../bridge/status.ts';
+import type { AddVerb, Session } from './session.ts';
+import { type Colors, cell, duration, table, time } from './tables.ts';
 
 export function registerBridge(program: Command, verb: AddVerb): void {
   const bridge = program.command('bridge').description('MQTT brokers and what goes over them.');

@@ -1,8 +1,8 @@
 /** What a verb of the CLI is given, and the exit codes it ends with, in code and in words. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { Colors } from './cli-tables.ts';
-import type { Role } from './operators/operators.ts';
+import type { Role } from '../operators/operators.ts';
+import type { Colors } from './tables.ts';
 
 /** What the process's exit code says. */
 export const EXIT = {
@@ -43,8 +43,8 @@ export interface Client {
   url: string;
   /** The parsed body, undefined when there is none. Throws `UserError` (failed, unreachable) and `RequestMistake`. */
   json<T>(method: string, path: string, body?: unknown): Promise<T>;
-  /** The body as text. Throws `UserError` (failed, unreachable). */
-  text(path: string, accept: string): Promise<string>;
+  /** The body as text, as it comes and no faster than it is read. Throws `UserError` (failed; unreachable, also when it breaks). */
+  text(path: string, accept: string): AsyncGenerator<string>;
   /** `open`, then server-sent events until the hub ends the stream. Throws `UserError` (failed; unreachable, also when it breaks). */
   events(path: string): AsyncGenerator<ServerEvent>;
 }
@@ -63,6 +63,8 @@ export interface Session {
   color: Colors;
   /** Writes a line of the answer. */
   print(text: string): void;
+  /** Writes an answer of any length as its reader takes it; resolves early when nobody reads any more. */
+  pour(texts: AsyncIterable<string>): Promise<void>;
   /** Writes a line for people, apart from the answer. */
   hint(text: string): void;
   /** Writes an answer in place of the one before; below it when the output is no terminal. */

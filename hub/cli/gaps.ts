@@ -1,8 +1,8 @@
 /** The verb of the gap ledger: which frames never came. */
 import type { Command } from 'commander';
-import { type AddVerb, pathOf, type Session } from './cli-session.ts';
-import { type Colors, cell, table, time } from './cli-tables.ts';
-import type { Gap } from './telemetry/gaps.ts';
+import type { Gap } from '../telemetry/gaps.ts';
+import { type AddVerb, pathOf, type Session } from './session.ts';
+import { type Colors, cell, table, time } from './tables.ts';
 
 /** Adds `hub gaps`. */
 export function registerGaps(program: Command, verb: AddVerb): void {

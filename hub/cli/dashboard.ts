@@ -1,8 +1,8 @@
 /** The verb of the dashboard: a link that signs a browser in once. */
 import type { Command } from 'commander';
-import { signInUrl } from './api/sign-in-link.ts';
-import type { AddVerb, Session } from './cli-session.ts';
-import { duration } from './cli-tables.ts';
+import { signInUrl } from '../api/sign-in-link.ts';
+import type { AddVerb, Session } from './session.ts';
+import { duration } from './tables.ts';
 
 /** Adds `hub dashboard`. */
 export function registerDashboard(program: Command, verb: AddVerb): void {

@@ -1,10 +1,10 @@
 /** The verbs of the quarantine: what was refused, trying it again once the cause is mended, and dropping it. */
 import type { Command } from 'commander';
-import { type AddVerb, EXIT, pathOf, type Session } from './cli-session.ts';
-import { type Colors, cell, sheet, table, time } from './cli-tables.ts';
-import { UserError } from './kit/errors.ts';
-import type { QuarantinedReading } from './telemetry/quarantine.ts';
-import type { ReplayedPage } from './telemetry/quarantine-replay.ts';
+import { UserError } from '../kit/errors.ts';
+import type { QuarantinedReading } from '../telemetry/quarantine.ts';
+import type { ReplayedPage } from '../telemetry/quarantine-replay.ts';
+import { type AddVerb, EXIT, pathOf, type Session } from './session.ts';
+import { type Colors, cell, sheet, table, time } from './tables.ts';
 
 const NONE = 'No such reading is in the quarantine.';
 const FILTERS = ['device', 'stream', 'code', 'from', 'to'] as const;

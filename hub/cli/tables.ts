@@ -1,11 +1,11 @@
 /** How the CLI shows things to people: tables, times, sizes and one line for each reading. */
 import type pc from 'picocolors';
 import stringWidth from 'string-width';
-import type { HubStatus } from './api/status.ts';
-import type { Command } from './commands/command.ts';
-import type { Device } from './devices/devices.ts';
-import type { Presence, SessionRecord } from './devices/presence.ts';
-import type { SinkState } from './telemetry/sinks.ts';
+import type { HubStatus } from '../api/status.ts';
+import type { Command } from '../commands/command.ts';
+import type { Device } from '../devices/devices.ts';
+import type { Presence, SessionRecord } from '../devices/presence.ts';
+import type { SinkState } from '../telemetry/sinks.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
@@ -154,11 +154,19 @@ function quarantineText({ readings, limitReadings, alarm, dropped }: HubStatus['
   return alarm === 100 ? color.red(`${text}; full`) : color.yellow(`${text}; nearly full`);
 }
 
+/** More digits than a sensor has; a mean has as many as fit. JSON and CSV have them all. */
+const DIGITS = 9;
+
 /** Rows of telemetry; columns are the fields that occur. */
 export function rowTable(rows: Record<string, unknown>[], color: Colors): string {
   const fields = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => name !== 'ts');
-  const cells = rows.map((row) => [time(Number(row.ts)), ...fields.map((name) => cell(row[name]))]);
+  const cells = rows.map((row) => [time(Number(row.ts)), ...fields.map((name) => cell(shown(row[name])))]);
   return table(['TIME', ...fields], cells, color);
+}
+
+function shown(value: unknown): unknown {
+  if (value === null) return '–';
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(DIGITS)) : value;
 }
 
 /** `2026-07-01 12:00:00.000Z  temperature=21.4 humidity=48.2` */

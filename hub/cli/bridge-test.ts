@@ -1,14 +1,14 @@
 /** `hub bridge test`: what the rules of a configuration make of a message; asks no hub and no broker. */
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { loadCatalog } from '../schemas/index.ts';
-import { brokerNames } from './bridge/brokers.ts';
-import { type Trial, tryRules } from './bridge/rules/rule-trial.ts';
-import { EXIT } from './cli-session.ts';
-import { type Colors, sheet } from './cli-tables.ts';
-import type { Config } from './config.ts';
-import { openRules } from './hub-inbound.ts';
-import { UserError } from './kit/errors.ts';
+import { loadCatalog } from '../../schemas/index.ts';
+import { brokerNames } from '../bridge/brokers.ts';
+import { type Trial, tryRules } from '../bridge/rules/rule-trial.ts';
+import type { Config } from '../config.ts';
+import { openRules } from '../hub-inbound.ts';
+import { UserError } from '../kit/errors.ts';
+import { EXIT } from './session.ts';
+import { type Colors, sheet } from './tables.ts';
 
 export interface BridgeTestFlags {
   topic: string;

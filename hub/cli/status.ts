@@ -1,10 +1,10 @@
 /** The verbs of the hub itself: its status, and its own jobs. */
 import type { Command } from 'commander';
-import type { HubStatus } from './api/status.ts';
-import { type AddVerb, EXIT, pause, type Session } from './cli-session.ts';
-import { type Colors, duration, statusSheet, table, time } from './cli-tables.ts';
-import type { JobStatus } from './jobs.cron.ts';
-import { UserError } from './kit/errors.ts';
+import type { HubStatus } from '../api/status.ts';
+import type { JobStatus } from '../jobs.cron.ts';
+import { UserError } from '../kit/errors.ts';
+import { type AddVerb, EXIT, pause, type Session } from './session.ts';
+import { type Colors, duration, statusSheet, table, time } from './tables.ts';
 
 const WATCH_MS = 1_000;
 

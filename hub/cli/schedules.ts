@@ -1,6 +1,11 @@
 /** The verbs of schedules: commands on a timetable. */
 import { type Command, Option } from 'commander';
-import { numberOf } from './cli-arguments.ts';
+import { hasEnded, type Command as SentCommand } from '../commands/command.ts';
+import type { Group } from '../commands/group.ts';
+import { MISSED, type RunRow } from '../commands/schedule.ts';
+import type { Schedule } from '../commands/schedules.ts';
+import { UserError } from '../kit/errors.ts';
+import { numberOf } from './arguments.ts';
 import {
   confirmed,
   orderOf,
@@ -10,15 +15,10 @@ import {
   typeOf,
   withOrder,
   yesOption,
-} from './cli-orders.ts';
-import { type AddVerb, type Client, EXIT, pathOf, type Session, type Verb } from './cli-session.ts';
-import { type Colors, sheet, table, time } from './cli-tables.ts';
-import { waitingFor } from './cli-waiting.ts';
-import { hasEnded, type Command as SentCommand } from './commands/command.ts';
-import type { Group } from './commands/group.ts';
-import { MISSED, type RunRow } from './commands/schedule.ts';
-import type { Schedule } from './commands/schedules.ts';
-import { UserError } from './kit/errors.ts';
+} from './orders.ts';
+import { type AddVerb, type Client, EXIT, pathOf, type Session, type Verb } from './session.ts';
+import { type Colors, sheet, table, time } from './tables.ts';
+import { waitingFor } from './waiting.ts';
 
 const CRON_HELP = `
 A cron expression has five fields (minute hour day month weekday), or six with seconds first; or it is @hourly, @daily,

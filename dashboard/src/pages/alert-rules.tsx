@@ -1,0 +1,99 @@
+/** The rules of alerts: what each watches, changing, switching and removing it. */
+import { useState } from 'preact/hooks';
+import { patch, path, remove } from '../hub/client.http.ts';
+import type { Resource } from '../hub/resource.ts';
+import { may } from '../hub/session.ts';
+import { confirmed } from '../kit/dialog.tsx';
+import { Icon } from '../kit/icons.tsx';
+import { Act, Badge, Card, Empty, Trouble } from '../kit/parts.tsx';
+import { type Column, Table } from '../kit/table.tsx';
+import { say } from '../kit/toast.tsx';
+import { RuleForm } from './alert-rule-form.tsx';
+import { type Rule, ruleWords, SEVERITY_TONES } from './alert-words.ts';
+
+/** Rules of the configuration are shown, and changed there. */
+export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
+  const [changing, setChanging] = useState<Rule>();
+  return (
+    <Card title="Rules">
+      {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
+      <Table
+        label="Rules"
+        columns={columns(rules.reload, setChanging)}
+        rows={rules.data?.rules ?? []}
+        keyOf={({ id }) => id}
+        empty={
+          <Empty icon="alerts" title="No rules yet">
+            A rule says what is wrong, for how long, and of which devices.
+          </Empty>
+        }
+      />
+      {changing && <RuleForm rule={changing} onClose={() => setChanging(undefined)} onDone={rules.reload} />}
+    </Card>
+  );
+}
+
+function columns(reload: () => void, change: (rule: Rule) => void): Column<Rule>[] {
+  return [
+    { name: 'id', title: 'Rule', width: '20%', cell: ({ id, description }) => <span title={description}>{id}</span> },
+    { name: 'words', title: 'Fires when', cell: (rule) => <span title={ruleWords(rule)}>{ruleWords(rule)}</span> },
+    {
+      name: 'severity',
+      title: 'Severity',
+      width: '112px',
+      lesser: true,
+      cell: ({ severity }) => <Badge tone={SEVERITY_TONES[severity]}>{severity}</Badge>,
+    },
+    {
+      name: 'state',
+      title: 'State',
+      width: '84px',
+      cell: ({ enabled }) => <Badge tone={enabled ? 'good' : 'calm'}>{enabled ? 'on' : 'off'}</Badge>,
+    },
+    {
+      name: 'actions',
+      title: 'Change',
+      width: '276px',
+      cell: (rule) => <RuleActions rule={rule} reload={reload} change={() => change(rule)} />,
+    },
+  ];
+}
+
+const FIXED =
+  'This rule is in the configuration of the hub (alerts.rules): it is changed there, and takes effect at the next start.';
+
+function RuleActions({ rule: { id, enabled, origin }, reload, change }: RuleActionsProps) {
+  if (origin === 'configuration')
+    return (
+      <span class="soft" title={FIXED}>
+        in the configuration
+      </span>
+    );
+  if (!may('operator')) return null;
+  const toggle = () => patch(path`/v1/alerts/rules/${id}`, { enabled: !enabled }).then(reload);
+  return (
+    <span class="row-actions">
+      <button type="button" aria-label={`Change ${id}`} onClick={change}>
+        Change
+      </button>
+      <Act act={toggle}>{enabled ? 'Switch off' : 'Switch on'}</Act>
+      <Act act={() => dismiss(id, reload)} kind="danger" label={`Remove ${id}`}>
+        <Icon name="trash" size={16} />
+      </Act>
+    </span>
+  );
+}
+
+interface RuleActionsProps {
+  rule: Rule;
+  reload(): void;
+  change(): void;
+}
+
+async function dismiss(id: string, reload: () => void): Promise<void> {
+  const text = 'What it found is resolved.';
+  if (!(await confirmed({ title: `Remove the rule ${id}?`, text, yes: 'Remove', danger: true }))) return;
+  await remove(path`/v1/alerts/rules/${id}`);
+  say(`${id} was removed.`);
+  reload();
+}
