@@ -31,7 +31,10 @@ export function registerQuarantine(program: Command, verb: AddVerb): void {
     replayReadings,
     ['hub quarantine replay --stream power', 'hub quarantine replay 4711 4712', 'hub quarantine replay --all'],
     'operator',
-  ).addHelpText('after', '\nEnds with 1 when some stay; hub quarantine ls then shows the reason of today.');
+  ).addHelpText(
+    'after',
+    '\nEnds with 1 when some stay (hub quarantine ls then shows the reason of today), and when an id is not there.',
+  );
   withFilter(replay).option('--all', 'everything').option('--json', 'as JSON');
   const drop = verb(
     quarantine,
