@@ -217,6 +217,8 @@ function onChanges(
     if (ANSWERED.has(state)) devices.touch(device, updatedAt);
   });
   presence.onChange((device, now) => live.tell({ kind: 'presence', device, data: { device, ...now } }));
+  // Checkpoints and blocks tell of removed devices, too.
+  journal.forgetAllBut((id) => devices.get(id) !== undefined);
   devices.onChange((id, device, isRevoked) => {
     const why = whyLeave(device, sessions.get(id)?.keyId ?? '', isRevoked);
     if (why) sessions.close(id, why.code, why.detail);

@@ -1,5 +1,4 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
-import { mkdir } from 'node:fs/promises';
 import type { Config } from './config.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { type AlertParts, openAlerts } from './hub-alerts.ts';
@@ -65,7 +64,9 @@ export async function startHub(config: Config, options: HubOptions): Promise<Hub
 
 async function build(start: HubStart): Promise<Hub> {
   const { dataDir, stack, readiness } = start;
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await nodeFiles.makeDirectory(dataDir).catch((error: Error) => {
+    throw new UserError(`The hub cannot start: the data folder cannot be made: ${error.message}`);
+  });
   stack.push('lock', await takeLock(nodeFiles, dataDir));
   const storage = await openStorage(start);
   const records = await openRecords(start, storage.catalog.commands);

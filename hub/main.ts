@@ -14,6 +14,7 @@ import { checkAlerts } from './hub-alerts.ts';
 import { openRules } from './hub-inbound.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { hideSecrets, redact } from './kit/redact.ts';
+import { exposedSecretFiles } from './kit/secret-files.file.ts';
 
 const VERSION = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')).version as string;
 const DEFAULT_CONFIG = 'config/hub.yaml';
@@ -124,6 +125,8 @@ async function run(config: Config, dataDir: string): Promise<void> {
   const [{ startHub }, { createLog }] = await Promise.all([import('./hub.ts'), import('./kit/log.ts')]);
   hideSecrets(secretsOf(config));
   const log = createLog(config.log);
+  for (const file of exposedSecretFiles(config))
+    log.warn({ file }, `everybody on this machine can read a secret: chmod 600 ${file}`);
   process.on('uncaughtException', (error) => {
     log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');
     process.exit(70);

@@ -29,5 +29,10 @@ bill.dependencies = bill.dependencies
   .map(({ ref, dependsOn }: Dependency) => ({ ref, dependsOn: dependsOn.filter((other) => !left.has(other)) }));
 // npm calls the whole after the folder that it is in.
 Object.assign(bill.metadata.component, { name, description });
-writeFileSync(file, `${JSON.stringify(bill, null, 2)}\n`);
-process.stdout.write(`${file}: ${bill.components.length} packages, CycloneDX ${bill.specVersion}\n`);
+try {
+  writeFileSync(file, `${JSON.stringify(bill, null, 2)}\n`);
+  process.stdout.write(`${file}: ${bill.components.length} packages, CycloneDX ${bill.specVersion}\n`);
+} catch (error) {
+  process.stderr.write(`The bill of materials cannot be written: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}

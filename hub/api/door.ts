@@ -36,6 +36,7 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
   app.route({
     method,
     url: path,
+    exposeHeadRoute: !route.noHead,
     schema: schemaOf(route),
     ...(role === 'anyone' && !route.takesSecret && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.

@@ -25,6 +25,7 @@ export function liveRoutes(deps: LiveRouteDeps): Route[] {
   const route: Route = {
     method: 'GET',
     path: '/v1/live',
+    noHead: true,
     role: 'viewer',
     tag: 'telemetry',
     summary: 'Readings as they become durable, and what happens to devices and commands: events, or a WebSocket.',

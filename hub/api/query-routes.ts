@@ -37,6 +37,7 @@ function deviceRoute({ devices, catalog, store, room }: Deps): Route {
   return {
     method: 'GET',
     path: '/v1/devices/:id/telemetry',
+    noHead: true,
     role: 'viewer',
     tag: 'telemetry',
     summary: 'Readings of one stream of a device, as they are, aggregated over windows of time, or for a chart.',
@@ -73,6 +74,7 @@ function fleetRoute({ devices, catalog, store, room }: Deps): Route {
   return {
     method: 'GET',
     path: '/v1/telemetry',
+    noHead: true,
     role: 'viewer',
     tag: 'telemetry',
     summary: 'The same of several devices, one after the other by their ids.',

@@ -65,6 +65,8 @@ export interface Route {
   method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** With `:name` for parameters. */
   path: string;
+  /** GET only: its answer may be a stream, which is not begun for its headers alone. */
+  noHead?: true;
   /** The least role that may; `anyone` needs no token. */
   role: Role | 'anyone';
   tag: string;

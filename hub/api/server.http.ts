@@ -14,8 +14,10 @@ import { addDashboard } from './dashboard.file.ts';
 import { addRoute, type Door, pathOf, refusePath, sendProblem } from './door.ts';
 import { type ApiTls, createEntrance, type Entrance, type EntranceOptions } from './entrance.http.ts';
 import { createRepeats } from './idempotency.ts';
+import { methodsOf } from './methods.ts';
 import { openapiOf } from './openapi.ts';
 import { createPasses } from './passes.ts';
+import type { Route } from './route.ts';
 import { type RouteDeps, routesOf } from './routes.ts';
 import { createUpgrades } from './upgrades.ws.ts';
 
@@ -62,6 +64,7 @@ export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api
   const routes = routesOf({ ...deps, openapi: () => document });
   const document = openapiOf(routes, deps);
   for (const route of routes) addRoute(app, route, door);
+  addRest(app, routes, deps.log);
   if (options.dashboardDir !== undefined) await addDashboard(app, options.dashboardDir);
   const address = await app.listen({ host, port });
   let closed: Promise<void> | undefined;
@@ -85,7 +88,7 @@ async function createServer(door: Door, entrance: Entrance, options: ApiOptions)
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     bodyLimit: BODY_BYTES,
     forceCloseConnections: 'idle',
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     // How long a parameter may be is said by its route, where whoever asks is recognised and it is written down.
     routerOptions: { maxParamLength: maxHeaderSize },
     frameworkErrors: (_error, request, reply) => void refusePath(request, reply, door),
@@ -98,10 +101,6 @@ async function createServer(door: Door, entrance: Entrance, options: ApiOptions)
     body === '' ? done(null) : parse(request, String(body), done),
   );
   app.setErrorHandler((error, request, reply) => sendProblem(log, error, request, reply));
-  app.setNotFoundHandler((request, reply) => {
-    const error = new RefusedError('not-found', `There is no ${request.method} ${pathOf(request)} here.`);
-    return sendProblem(log, error, request, reply);
-  });
   entrance.guard(app);
   await app.register(helmet);
   await app.register(rateLimit, {
@@ -110,6 +109,22 @@ async function createServer(door: Door, entrance: Entrance, options: ApiOptions)
   });
   logRequests(app, log);
   return app;
+}
+
+/** What no route takes. */
+function addRest(app: FastifyInstance, routes: readonly Route[], log: Log): void {
+  const methodsAt = methodsOf(routes);
+  app.setNotFoundHandler((request, reply) => {
+    const { method } = request;
+    const path = pathOf(request);
+    const methods = methodsAt(path);
+    if (methods.length > 0) reply.header('allow', methods.join(', '));
+    const error =
+      methods.length > 0
+        ? new RefusedError('method', `${path} takes ${methods.join(', ')}, not ${method}.`)
+        : new RefusedError('not-found', `There is no ${method} ${path} here.`);
+    return sendProblem(log, error, request, reply);
+  });
 }
 
 function doorOf(

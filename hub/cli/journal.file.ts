@@ -168,7 +168,8 @@ async function repair(folder: string, { json }: Options, color: Colors): Promise
 function repairText(folder: string, { findings, changed }: Repair, color: Colors): string {
   if (findings.length === 0) return 'There was nothing to repair.';
   const done = changed.length === 0 ? 'Nothing could be changed about this.' : `Written anew: ${changed.join(', ')}.`;
-  return `${findingTable(findings, color)}\n\n${done} Damaged bytes are in ${join(folder, 'damaged')}.`;
+  const kept = findings.some((finding) => finding.bytes > 0) ? ` Damaged bytes are in ${join(folder, 'damaged')}.` : '';
+  return `${findingTable(findings, color)}\n\n${done}${kept}`;
 }
 
 function timeOf(text: string): number {

@@ -6,6 +6,7 @@ import type { ReplayedPage } from '../telemetry/quarantine-replay.ts';
 import { type AddVerb, EXIT, pathOf, type Session } from './session.ts';
 import { type Colors, cell, sheet, table, time } from './tables.ts';
 
+const NONE = 'No such reading is in the quarantine.';
 const FILTERS = ['device', 'stream', 'code', 'from', 'to'] as const;
 
 /** Adds `hub quarantine …`. */
@@ -30,7 +31,10 @@ export function registerQuarantine(program: Command, verb: AddVerb): void {
     replayReadings,
     ['hub quarantine replay --stream power', 'hub quarantine replay 4711 4712', 'hub quarantine replay --all'],
     'operator',
-  ).addHelpText('after', '\nEnds with 1 when some stay; hub quarantine ls then shows the reason of today.');
+  ).addHelpText(
+    'after',
+    '\nEnds with 1 when some stay (hub quarantine ls then shows the reason of today), and when an id is not there.',
+  );
   withFilter(replay).option('--all', 'everything').option('--json', 'as JSON');
   const drop = verb(
     quarantine,
@@ -60,12 +64,12 @@ async function listReadings({ client, options, color, print, hint }: Session) {
   const { readings, next } = await client.json<{ readings: QuarantinedReading[]; next?: string }>('GET', path);
   if (options.json) print(JSON.stringify(readings, undefined, 2));
   else if (readings.length > 0) print(readingTable(readings, color));
-  else hint(asked.length > 1 ? 'No such reading is in the quarantine.' : 'Nothing was refused.');
+  else hint(asked.length > 1 ? NONE : 'Nothing was refused.');
   if (next !== undefined) hint(`There are older ones: --cursor ${next}`);
 }
 
 async function showReading({ client, options, color, print }: Session, id = '') {
-  const reading = await client.json<QuarantinedReading>('GET', pathOf`/v1/quarantine/${id}`);
+  const reading = await client.json<QuarantinedReading>('GET', pathOf`/v1/quarantine/${idOf(id)}`);
   print(options.json ? JSON.stringify(reading, undefined, 2) : readingSheet(reading, color));
 }
 
@@ -82,8 +86,9 @@ async function replayReadings(session: Session, ...ids: string[]) {
     if (after !== undefined && !options.json) hint(`${sum.replayed} replayed, ${sum.refused} stay …`);
   }
   if (sum.refused > 0) process.exitCode = EXIT.failed;
+  missMissing(session, ids, sum.replayed + sum.refused);
   if (options.json) return print(JSON.stringify(sum, undefined, 2));
-  if (sum.replayed + sum.refused === 0) return hint('No such reading is in the quarantine.');
+  if (sum.replayed + sum.refused === 0) return ids.length > 0 ? undefined : hint(NONE);
   print(`${sum.replayed} replayed, ${sum.refused} stay${sum.refused > 0 ? ': hub quarantine ls says why' : ''}.`);
 }
 
@@ -97,6 +102,15 @@ async function dropReadings(session: Session, ...ids: string[]) {
   }
   const answer = await client.json<{ dropped: number }>('POST', '/v1/quarantine/drop', selection);
   print(options.json ? JSON.stringify(answer, undefined, 2) : `${answer.dropped} dropped.`);
+  missMissing(session, ids, answer.dropped);
+}
+
+/** Whoever names readings hears when they are not all there, as with `show`. */
+function missMissing({ hint }: Session, ids: readonly string[], found: number): void {
+  const named = new Set(ids.map(idOf)).size;
+  if (found >= named) return;
+  process.exitCode = EXIT.failed;
+  hint(found === 0 ? NONE : `${named - found} of the ${named} readings are not in the quarantine.`);
 }
 
 /** Throws `UserError` (usage) when nothing says which readings are meant. */

@@ -24,6 +24,12 @@ export function notFoundRefusal(url: string): Refusal {
   return { code: 'not-found', detail: `devices connect to ${DEVICE_PATH}, not ${url.split('?')[0]}` };
 }
 
+/** For an upgrade that is none to a WebSocket; `what` is wrong with it. */
+export function handshakeRefusal({ method }: IncomingMessage, what: string): Refusal {
+  if (method !== 'GET') return { code: 'method', detail: `a WebSocket is opened by GET, not ${method}` };
+  return { code: 'handshake', detail: what };
+}
+
 /** Answers an upgrade that is refused, and ends the socket. */
 export function refuseUpgrade(socket: Duplex, refusal: DoorRefusal): void {
   const { status, headers, body } = problemOf(refusal);
@@ -45,6 +51,7 @@ function problemOf({ code, detail, retryAfterSeconds }: DoorRefusal) {
     Connection: 'close',
   };
   if (status === 401) headers['WWW-Authenticate'] = 'Bearer realm="telemetry-hub"';
+  if (status === 405) headers.Allow = 'GET';
   if (status === 426) Object.assign(headers, { Connection: 'Upgrade, close', Upgrade: 'websocket' });
   if (retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds);
   return { status, headers, body };

@@ -61,7 +61,14 @@ export async function keepCertificate(options: KeeperOptions): Promise<Certifica
   let warnedAt = 0;
   let looking = false;
 
+  /** Whoever asks for it does so when the files are whole: what is there now is not looked at again. */
   async function reload(): Promise<boolean> {
+    seen = await looksOf(files);
+    taken = seen;
+    return take();
+  }
+
+  async function take(): Promise<boolean> {
     try {
       const next = await read(files, minVersion);
       if (expiryOf(next.cert) <= Date.now()) throw new UserError(`The certificate ${files.certFile} has expired.`);
@@ -86,7 +93,7 @@ export async function keepCertificate(options: KeeperOptions): Promise<Certifica
     seen = now;
     if (!isSettled || now === taken) return;
     taken = now;
-    await reload();
+    await take();
   }
 
   function warnOfExpiry(): void {

@@ -30,7 +30,7 @@ export class FlowControl {
   readonly #allowance: Allowance;
   /** Frames in a row of which nothing was taken. */
   #strikes = 0;
-  /** The last `flow` with a number, which is told once more to a device that goes on elsewhere after the wait. */
+  /** The last `flow` with a number, which is told once more to a device that goes on elsewhere after the wait. `until`: monotonic. */
   #held: { reason: Flow['reason']; until: number } | undefined;
 
   constructor(listener: Listener, road: Road, allowance: Allowance) {
@@ -43,8 +43,8 @@ export class FlowControl {
   isNext(seq: number, bytes: number, sequence: Sequence, now: number): boolean {
     const { waitingFor } = sequence;
     if (seq <= sequence.accepted) this.#again(seq, bytes, sequence, now);
-    else if (waitingFor !== undefined && seq !== waitingFor) this.#ignore(waitingFor, sequence, now);
-    else if (sequence.inFlight >= this.#road.limits.window) this.#hold('window', RETRY_WINDOW_MS, seq, sequence, now);
+    else if (waitingFor !== undefined && seq !== waitingFor) this.#ignore(waitingFor, sequence);
+    else if (sequence.inFlight >= this.#road.limits.window) this.#hold('window', RETRY_WINDOW_MS, seq, sequence);
     else return true;
     return false;
   }
@@ -52,7 +52,7 @@ export class FlowControl {
   /** Whether a frame is within the rates of the device; it is told if not. `seq` 0: the frame has no number. */
   allowsFrame(readings: number, bytes: number, seq: number, sequence: Sequence, now: number): boolean {
     const waitMs = this.#allowance.takeFrame(readings, bytes, now);
-    if (waitMs > 0) this.#hold('rate', waitMs, seq, sequence, now);
+    if (waitMs > 0) this.#hold('rate', waitMs, seq, sequence);
     return waitMs === 0;
   }
 
@@ -64,9 +64,9 @@ export class FlowControl {
   }
 
   /** The journal does not take a frame now. */
-  notTaken(why: NotTaken, seq: number, sequence: Sequence, now: number): void {
-    if (why === 'busy') this.#hold('overload', RETRY_BUSY_MS, seq, sequence, now);
-    else this.#hold('disk', RETRY_DISK_MS, seq, sequence, now);
+  notTaken(why: NotTaken, seq: number, sequence: Sequence): void {
+    if (why === 'busy') this.#hold('overload', RETRY_BUSY_MS, seq, sequence);
+    else this.#hold('disk', RETRY_DISK_MS, seq, sequence);
   }
 
   /** More was refused in a row than can have been under way when the device was told to wait: it does not listen. */
@@ -93,16 +93,16 @@ export class FlowControl {
   }
 
   /** The device was told to begin again with `from` and may not have read it yet; later it is told once more. */
-  #ignore(from: number, sequence: Sequence, now: number): void {
+  #ignore(from: number, sequence: Sequence): void {
     const { reason = 'overload', until = 0 } = this.#held ?? {};
-    if (now >= until) this.#hold(reason, RETRY_WINDOW_MS, from, sequence, now);
+    if (this.#road.monotonicMs() >= until) this.#hold(reason, RETRY_WINDOW_MS, from, sequence);
     else this.strike('flood', 'flow frames were ignored');
   }
 
   /** Nothing of the sequence is taken until the frame of this number comes again. */
-  #hold(reason: Flow['reason'], retryAfterMs: number, seq: number, sequence: Sequence, now: number): void {
+  #hold(reason: Flow['reason'], retryAfterMs: number, seq: number, sequence: Sequence): void {
     if (seq === 0) return this.#refuse(reason, retryAfterMs);
-    this.#held = { reason, until: now + retryAfterMs };
+    this.#held = { reason, until: this.#road.monotonicMs() + retryAfterMs };
     sequence.waitingFor = seq;
     this.#refuse(reason, retryAfterMs, { from: seq });
   }

@@ -9,7 +9,13 @@ import { isOfCertificate } from '../devices/device-tokens.ts';
 import { UserError } from '../kit/errors.ts';
 import { isLoopback } from '../kit/network.ts';
 import { type Admission, type Admitted, DEVICE_PATH, type Knock, SUBPROTOCOL } from './admission.ts';
-import { answerPlainRequest, type DoorRefusal, notFoundRefusal, refuseUpgrade } from './answers.http.ts';
+import {
+  answerPlainRequest,
+  type DoorRefusal,
+  handshakeRefusal,
+  notFoundRefusal,
+  refuseUpgrade,
+} from './answers.http.ts';
 import type { TlsMaterial } from './certificates.tls.ts';
 import { certificateEndOf, certificateOf } from './client-certificate.tls.ts';
 import { createPeers, type PeerOptions } from './peers.net.ts';
@@ -87,14 +93,23 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
     socket.on('error', () => socket.destroy());
     const knock = knockOf(request, peers.addressOf(request));
     const verdict = judge(knock);
-    count('code' in verdict ? verdict.code : 'admitted');
-    if ('code' in verdict) {
-      log.debug({ address: knock.address, code: verdict.code }, 'a device was not let in');
-      return refuseUpgrade(socket, verdict);
-    }
-    peers.admitted(socket as Socket);
-    sockets.handleUpgrade(request, socket, head, (ws) => welcome(ws, verdict, socket as Socket, knock.address));
+    if ('code' in verdict) return turnAway(socket, verdict, knock.address);
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      count('admitted');
+      peers.admitted(socket as Socket);
+      welcome(ws, verdict, socket as Socket, knock.address);
+    });
   });
+  // Who may come in, and does not know how.
+  sockets.on('wsClientError', (error: Error, socket: Duplex, request: IncomingMessage) =>
+    turnAway(socket, handshakeRefusal(request, error.message), peers.addressOf(request)),
+  );
+
+  function turnAway(socket: Duplex, refusal: DoorRefusal, address: string): void {
+    count(refusal.code);
+    log.debug({ address, code: refusal.code }, 'a device was not let in');
+    refuseUpgrade(socket, refusal);
+  }
 
   function judge(knock: Knock): Admitted | DoorRefusal {
     if (knock.url.split('?')[0] !== DEVICE_PATH) return notFoundRefusal(knock.url);
@@ -105,7 +120,7 @@ export async function createListener(deps: ListenerDeps, options: ListenerOption
   /** Who has to wait because two clients take one device from each other: the one inside stays inside. */
   function quarrelAbout(device: string): DoorRefusal | undefined {
     if (!sessions.get(device)) return undefined;
-    const { waitMs, isNews } = takeovers.knock(device, Date.now());
+    const { waitMs, isNews } = takeovers.knock(device, performance.now());
     if (waitMs === 0) return undefined;
     if (isNews)
       log.warn({ device }, 'two clients with the token of one device take it from each other; the newer waits');

@@ -38,6 +38,9 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
   const remoteOf = (socket: Socket): string | undefined =>
     told.get(nameOf(socket)) ?? plainAddress(socket.remoteAddress ?? '');
   const isProxy = (address: string | undefined) => (address === undefined ? isUnix : proxies.has(address));
+  /** Proxies and this machine bring many. */
+  const mayKnock = (name: Name, address: string | undefined): boolean =>
+    isProxy(address) || (address !== undefined && isLoopback(address)) || knocking.add(name, address ?? 'unknown');
 
   function drop(socket: Socket, why: 'proxy-header' | 'crowd', address = 'unknown'): void {
     onDrop(why, address);
@@ -47,9 +50,8 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
   function arrive(socket: Socket, enter: () => void): void {
     socket.on('error', () => socket.destroy());
     const address = plainAddress(socket.remoteAddress ?? '');
-    const mayCrowd = isProxy(address) || (address !== undefined && isLoopback(address));
     const name = nameOf(socket);
-    if (!mayCrowd && !knocking.add(name, address ?? 'unknown')) return drop(socket, 'crowd', address);
+    if (!mayKnock(name, address)) return drop(socket, 'crowd', address);
     socket.once('close', () => {
       knocking.delete(name);
       turnstile.leave(name);
@@ -62,7 +64,10 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
     if (!isProxy(address)) return drop(socket, 'proxy-header', address);
     readHeader(socket, (header) => {
       if (header === undefined) return drop(socket, 'proxy-header', address);
-      if (header.address !== undefined) told.set(name, header.address);
+      if (header.address !== undefined) {
+        if (!mayKnock(name, header.address)) return drop(socket, 'crowd', header.address);
+        told.set(name, header.address);
+      }
       queue();
     });
   }

@@ -40,6 +40,8 @@ export interface Road {
   quarantine: Pick<Quarantine, 'admits' | 'drop'>;
   counts: GatewayCounts;
   commands: Pick<Commands, 'opened' | 'closed' | 'progress' | 'result'>;
+  /** A clock that nobody puts back, in milliseconds: for waits. */
+  monotonicMs(): number;
   /** The hub is stopping: nothing more is taken. */
   draining: boolean;
   /** Hands a frame to the journal; undefined when it was taken, else why not. `asSent`: as in the journal. */

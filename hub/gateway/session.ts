@@ -154,7 +154,7 @@ export class Session implements SequenceListener, Outlet {
     if (seq > 0) taken.owner = sequence;
     const asSent = rejected || isTimed ? undefined : text;
     const refusal = this.#road.append(taken, asSent);
-    if (refusal) return this.#flow.notTaken(refusal, seq, sequence, now);
+    if (refusal) return this.#flow.notTaken(refusal, seq, sequence);
     this.#flow.taken();
     counts.accepted += readings.length;
     counts.rejected += badReadings;
@@ -186,7 +186,7 @@ export class Session implements SequenceListener, Outlet {
   }
 
   lost(from: number): void {
-    if (this.#sequence) this.#flow.notTaken('failing', from, this.#sequence, Date.now());
+    if (this.#sequence) this.#flow.notTaken('failing', from, this.#sequence);
   }
 
   #error(code: RefusalCode, detail: string, id?: string): void {

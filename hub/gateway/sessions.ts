@@ -32,7 +32,7 @@ export interface Sessions {
   drain(timeoutMs: number): Promise<void>;
 }
 
-export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draining'> {
+export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draining' | 'monotonicMs'> {
   journal: Pick<Journal, 'append' | 'held' | 'onCommit'>;
   /** Told of each session: when it has begun, and when its socket is gone and why. */
   onOpen?(session: Session): void;
@@ -41,6 +41,8 @@ export interface SessionsDeps extends Omit<Road, 'append' | 'sequence' | 'draini
   storeProgress(): { stored: Offset; next: Offset };
   /** Seconds from the arrival of the oldest frame of a group to the ack of the group. */
   observeAck(seconds: number): void;
+  /** `performance.now`, unless a test has a clock of its own. */
+  monotonicMs?: () => number;
 }
 
 const SETTLE_POLL_MS = 5;
@@ -63,7 +65,8 @@ export function createSessions(deps: SessionsDeps): Sessions {
     sequences.set(device, own);
     const { stored, next } = ack === 'stored' ? storeProgress() : { stored: 0, next: 0 };
     own.begin(ack, stored, next);
-    if (ack === 'stored') waitingForStore.add(own);
+    if (known && known !== own) waitingForStore.delete(known);
+    if (ack === 'stored' && !own.settled) waitingForStore.add(own);
     return own;
   }
 
@@ -87,13 +90,20 @@ export function createSessions(deps: SessionsDeps): Sessions {
   journal.onCommit((frames: readonly Frame[], next: Offset) => {
     for (const frame of frames) {
       const owner = frame.owner;
-      if (owner instanceof Sequence && owner.waitsForStore) waitingForStore.add(owner);
+      if (owner instanceof Sequence && owner.waitsForStore && sequences.get(frame.device) === owner)
+        waitingForStore.add(owner);
     }
     for (const owner of waitingForStore) owner.committedUpTo(next);
     if (frames[0]) observeAck((Date.now() - frames[0].receivedAt) / 1000);
   });
 
-  const road: Road = { ...rest, draining: false, append: (frame, asSent) => journal.append(frame, asSent), sequence };
+  const road: Road = {
+    monotonicMs: () => performance.now(),
+    ...rest,
+    draining: false,
+    append: (frame, asSent) => journal.append(frame, asSent),
+    sequence,
+  };
 
   function* traffics(): Generator<[string, Traffic]> {
     for (const [device, { traffic }] of allowances) yield [device, traffic];

@@ -3,7 +3,7 @@
 export interface Takeovers {
   /**
    * A client is at the door while another of the same device is inside. Milliseconds it has to wait outside, 0 when it
-   * may take over; `isNews`: it is the first of this quarrel that has to wait.
+   * may take over; `isNews`: it is the first of this quarrel that has to wait. `now`: monotonic milliseconds.
    */
   knock(device: string, now: number): { waitMs: number; isNews: boolean };
 }

@@ -12,6 +12,8 @@ export const REFUSALS = {
   'token-in-query': { status: 400, close: 0, retry: false, title: 'A token in the query string would stay in logs.' },
   'device-disabled': { status: 403, close: 4503, retry: false, title: 'The device is disabled.' },
   origin: { status: 403, close: 0, retry: false, title: 'This Origin is not allowed.' },
+  method: { status: 405, close: 0, retry: false, title: 'This address does not take this method.' },
+  handshake: { status: 400, close: 0, retry: false, title: 'The WebSocket handshake is not one.' },
   subprotocol: { status: 426, close: 0, retry: false, title: 'The subprotocol telemetry-hub.v1 is required.' },
   'too-many-attempts': { status: 429, close: 0, retry: true, title: 'Too many failed attempts from this address.' },
   takeover: { status: 429, close: 0, retry: true, title: 'Two clients take this device from each other.' },

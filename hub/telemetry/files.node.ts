@@ -1,5 +1,6 @@
 /** The file system of the machine, for the journal. */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Files, OpenFile, OpenMode } from './files.ts';
 import { errorCode } from './files.ts';
 
@@ -7,9 +8,7 @@ const FLAGS: Record<OpenMode, string> = { read: 'r', update: 'r+', create: 'w+',
 
 export const nodeFiles: Files = {
   pid: process.pid,
-  async makeDirectory(path) {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-  },
+  makeDirectory,
   list: (path) => readdir(path),
   open: async (path, mode) => wrap(await open(path, FLAGS[mode], 0o600)),
   rename,
@@ -29,6 +28,28 @@ export const nodeFiles: Files = {
   startOf,
 };
 
+/**
+ * Node's own `recursive` never ends where a folder is there and none can be made in it, as in /proc: it takes ENOENT for a
+ * parent that is missing.
+ */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (await isDirectory(path)) return;
+    if (errorCode(error) !== 'ENOENT' || (await isDirectory(dirname(path)))) throw error;
+    await makeDirectory(dirname(path));
+    await makeDirectory(path);
+  }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
 function wrap(handle: FileHandle): OpenFile {
   return {
     write: async (bytes, at) => (await handle.write(bytes, 0, bytes.length, at)).bytesWritten,
@@ -45,9 +66,9 @@ async function startOf(pid: number): Promise<string | undefined> {
   if (!isAlive(pid)) return undefined;
   if (process.platform !== 'linux') return 'alive';
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const line = await readFile(`/proc/${pid}/stat`, 'utf8');
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');
-    return `${boot.trim()} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+    return `${boot.trim()} ${line.slice(line.lastIndexOf(')') + 2).split(' ')[19]}`;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -12,15 +12,19 @@ const PLACES = [
 
 /**
  * A word that no other run of this server has; undefined when it does not tell. Throws what `get` throws, and
- * `Unavailable` when the server has no time for the question: that says nothing of whether it would tell.
+ * `Unavailable` when the server has no time for the question, or does not know us: that says nothing of whether it would tell.
  */
 export async function readStart(get: (path: string) => Promise<HttpAnswer>): Promise<string | undefined> {
+  let stranger: Unavailable | undefined;
   for (const { path, pattern } of PLACES) {
     const { status, body } = await get(path);
-    if (status === 429 || status >= 500) throw new Unavailable(`InfluxDB answered ${status} to ${path}`);
+    const answered = () => new Unavailable(`InfluxDB answered ${status} to ${path}`);
+    if (status === 429 || status >= 500) throw answered();
+    if (status === 401) stranger ??= answered();
     const started = status === 200 ? pattern.exec(body)?.[1] : undefined;
     if (started !== undefined) return started;
   }
+  if (stranger) throw stranger;
   return undefined;
 }
 

@@ -1,7 +1,7 @@
 /** Reads every byte of a journal and says what is not as it was written. */
 import type { Files } from './files.ts';
 import type { Offset } from './journal.ts';
-import { type Finding, findingsAtStarts, surveyJournal, walkBlocks } from './journal-survey.ts';
+import { type Finding, findingAtEnd, findingsAtStarts, surveyJournal, walkBlocks } from './journal-survey.ts';
 
 export interface JournalCheck {
   folder: string;
@@ -29,6 +29,7 @@ export async function checkJournal(files: Files, folder: string, now: number): P
     frames += block.header.count - skip;
     next = block.header.base + block.header.count;
   }
+  findings.push(...findingAtEnd(survey, next));
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const counted = { segments: segments.length, bytes, frames, first, next };
   return { folder, ...(holder !== undefined && { holder }), ...counted, findings: findings.sort(byPlace) };

@@ -105,6 +105,10 @@ export class FileJournal implements Journal {
     this.#held.delete(device);
   }
 
+  forgetAllBut(isKnown: (device: string) => boolean): void {
+    for (const device of this.#held.keys()) if (!isKnown(device)) this.#held.delete(device);
+  }
+
   async read(from: Offset, maxReadings: number): Promise<JournalBatch | undefined> {
     const end = this.#writer.next();
     if (from >= end) return undefined;

@@ -8,7 +8,14 @@ import { EXIT_LOCKED, holderOf, takeLock } from './journal-lock.ts';
 import { removeTemporary } from './journal-recovery.ts';
 import { readCheckpoint, readSegmentHeader } from './journal-scan.ts';
 import { createSegments, type JournalLog, type Segment, type Segments } from './journal-segments.ts';
-import { type Finding, findingsAtStarts, type Survey, surveyJournal, walkBlocks } from './journal-survey.ts';
+import {
+  type Finding,
+  findingAtEnd,
+  findingsAtStarts,
+  type Survey,
+  surveyJournal,
+  walkBlocks,
+} from './journal-survey.ts';
 
 export interface Repair {
   /** What was broken. Frames that no file has stay lost: the others were mended. */
@@ -47,8 +54,9 @@ async function repair(files: Files, survey: Survey, log: JournalLog): Promise<Re
     findings.push(finding);
     if (finding.bytes > 0) broken.add(finding.file);
   };
-  for await (const _ of walkBlocks(files, survey, note)) {
-  }
+  let next = survey.segments.at(-1)?.base ?? 0;
+  for await (const { block } of walkBlocks(files, survey, note)) next = block.header.base + block.header.count;
+  findings.push(...findingAtEnd(survey, next));
   for (const finding of findings) await copyAside(files, segments, folder, finding);
   const changed = await rewrite(files, survey, broken);
   if (areCursorsDamaged) {

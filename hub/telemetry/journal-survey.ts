@@ -50,6 +50,15 @@ export async function surveyJournal(files: Files, folder: string, now: number): 
   }
 }
 
+/** The frames that a sink has read and no file has: `next` is the offset after the last block. A running hub writes on. */
+export function findingAtEnd({ segments, cursors, holder }: Survey, next: Offset): Finding[] {
+  const to = cursors.highest();
+  if (holder !== undefined || to <= next) return [];
+  const last = segments.at(-1);
+  const what = `${framesText(next, to)} missing at the end: a sink has read them, and no file has them`;
+  return [{ file: last ? basename(last.path) : 'cursors.json', at: last?.bytes ?? 0, bytes: 0, from: next, to, what }];
+}
+
 /** What is broken outside the blocks: the beginnings of segments, and the cursors. */
 export async function findingsAtStarts(files: Files, survey: Survey): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -143,9 +152,13 @@ async function* walkSegment(
 function lossOf(segment: Segment, place: { at: number; bytes: number }, from: Offset, to: Offset | undefined): Finding {
   const file = basename(segment.path);
   const isTail = to === undefined && place.at + place.bytes === segment.bytes;
-  const frames = to === undefined ? '' : to - from === 1 ? `frame ${from}` : `frames ${from} to ${to - 1}`;
+  const frames = to === undefined ? '' : framesText(from, to);
   if (place.bytes === 0) return { file, ...place, from, to: to!, what: `${frames} missing: no file has them` };
   if (isTail) return { file, ...place, what: 'bytes after the last whole block; the next start cuts them off' };
   if (to === undefined) return { file, ...place, what: 'damaged, but no frame was in them' };
   return { file, ...place, from, to, what: `damaged: ${frames} lost` };
+}
+
+function framesText(from: Offset, to: Offset): string {
+  return to - from === 1 ? `frame ${from}` : `frames ${from} to ${to - 1}`;
 }

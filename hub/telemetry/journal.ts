@@ -54,8 +54,10 @@ export interface Journal {
   onCommit(listener: (frames: readonly Frame[], next: Offset) => void): void;
   /** The highest durable `seq` of a device's latest epoch, restored at start from checkpoint and blocks. */
   held(device: string): Held | undefined;
-  /** Forgets a removed device. */
+  /** Forgets a removed device, until the next start. */
   forget(device: string): void;
+  /** Forgets what an earlier run of the hub restored of devices that were removed since. */
+  forgetAllBut(isKnown: (device: string) => boolean): void;
   /**
    * Up to about `maxReadings` readings from `from` on, from memory when recent and from disk when not; resolves to
    * undefined when there is nothing yet. Waiting is the caller's (see `onCommit`).

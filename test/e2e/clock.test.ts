@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
-import { connectRaw, type RawDevice } from '../helpers/raw-device.ts';
+import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
 
 const HOUR_MS = 3_600_000;
 const JUMPS_MS = [HOUR_MS, -HOUR_MS, -HOUR_MS];
@@ -10,9 +10,13 @@ const FRAMES = 20;
 
 let hub: TestHub;
 
-beforeAll(async () => {
+const hubWithJumps = (jumps: number[]) => {
   const preload = join(import.meta.dirname, '../helpers/clock-jump.ts');
-  hub = await startTestHub({ NODE_OPTIONS: `--import ${preload}`, CLOCK_JUMPS_MS: JUMPS_MS.join() });
+  return startTestHub({ NODE_OPTIONS: `--import ${preload}`, CLOCK_JUMPS_MS: jumps.join() });
+};
+
+beforeAll(async () => {
+  hub = await hubWithJumps(JUMPS_MS);
 });
 
 afterAll(async () => {
@@ -20,8 +24,8 @@ afterAll(async () => {
 });
 
 /** What the hub thinks the time is. */
-async function clockOfHub(token: string): Promise<number> {
-  const device = await connectRaw(hub, { token });
+async function clockOfHub(token: string, of = hub): Promise<number> {
+  const device = await connectRaw(of, { token });
   device.say({ type: 'hello', epoch: 'clock' });
   const { time } = await device.next();
   device.close();
@@ -41,6 +45,25 @@ async function send(device: RawDevice, from: number): Promise<void> {
     expect(await device.next()).toEqual({ type: 'ack', seq });
   }
 }
+
+it('put back while two clients take a device from each other: the wait stays what it was', async () => {
+  const other = await hubWithJumps([-HOUR_MS]);
+  try {
+    const watch = await other.addDevice('watch');
+    const token = await other.addDevice('d1');
+    const takeOver = async () => {
+      for (;;) await connectRaw(other, { token });
+    };
+    await expect(takeOver()).rejects.toMatchObject({ status: 429, problem: { code: 'takeover' } });
+    const before = Date.now() - HOUR_MS / 2;
+    process.kill(other.pid, 'SIGUSR2');
+    await expect.poll(() => clockOfHub(watch, other), { timeout: 10_000 }).toBeLessThan(before);
+    const { headers } = await refusal(other, { token });
+    expect(Number(headers['retry-after'])).toBeLessThanOrEqual(10);
+  } finally {
+    await other.dispose();
+  }
+});
 
 it('ahead and back by an hour', async () => {
   const watch = await hub.addDevice('watch');

@@ -1,6 +1,6 @@
 /** The hub behind the real nginx and HAProxy, with the configurations of docs/proxy/: it sees devices, not the proxy. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -8,11 +8,14 @@ import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { makeAuthority, type TestAuthority } from '../helpers/pki.ts';
 import { type ProxyConfig, startProxy, type TestProxy } from '../helpers/proxies.ts';
 import { connectRaw, refusal } from '../helpers/raw-device.ts';
+import { asHttp, upgradeRequest } from '../helpers/raw-socket.ts';
 
 /** Devices call from here, so that they are not taken for the proxy, which is 127.0.0.1. */
 const DEVICE = '127.0.0.2';
 const OTHER = '127.0.0.3';
 const PATIENCE = { timeout: 10_000 };
+/** More than may be at the door of one address, and fewer than the hub has room for. */
+const CROWD = 600;
 const PLAIN = { HUB_GATEWAY__TLS__ENABLED: 'false', HUB_GATEWAY__TRUSTED_PROXIES: '127.0.0.1' };
 const PROXIED = { HUB_GATEWAY__PROXY_PROTOCOL: 'true', HUB_GATEWAY__TRUSTED_PROXIES: '127.0.0.1' };
 
@@ -145,20 +148,27 @@ describe('a door for the PROXY protocol', () => {
     expect(metrics).toContain('hub_knocks_total{outcome="proxy-header"} 2');
   });
 
+  it('keeps a crowd of one address from being in the way of others', async () => {
+    hub = await startTestHub({ ...PROXIED, HUB_GATEWAY__TLS__ENABLED: 'false' });
+    const request = asHttp(upgradeRequest(await hub.addDevice('d1')));
+    const dropped: Socket[] = [];
+    const crowd = Array.from({ length: CROWD }, () => {
+      const socket = connect({ host: '127.0.0.1', port: Number(new URL(hub.gateway).port) });
+      socket.on('error', () => {});
+      socket.on('close', () => dropped.push(socket));
+      return socket.resume();
+    });
+    for (const socket of crowd) socket.write('PROXY TCP4 203.0.113.9 127.0.0.1 1 2\r\n');
+    await vi.waitFor(() => expect(dropped).toHaveLength(CROWD - 256), PATIENCE);
+    const bytes = `PROXY TCP4 198.51.100.7 127.0.0.1 1 2\r\n${request}`;
+    expect(await inPieces(bytes, bytes.length)).toMatch(/^HTTP\/1\.1 101 /);
+    for (const socket of crowd) socket.destroy();
+  });
+
   it('takes a header that comes in pieces, together with what follows it', async () => {
     hub = await startTestHub({ ...PROXIED, HUB_GATEWAY__TLS__ENABLED: 'false' });
     const token = await hub.addDevice('d1');
-    const request = [
-      'GET /v1/device HTTP/1.1',
-      'Host: hub',
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-      'Sec-WebSocket-Protocol: telemetry-hub.v1',
-      `Authorization: Bearer ${token}`,
-    ];
-    const bytes = `PROXY TCP4 203.0.113.9 127.0.0.1 1 2\r\n${request.join('\r\n')}\r\n\r\n`;
+    const bytes = `PROXY TCP4 203.0.113.9 127.0.0.1 1 2\r\n${asHttp(upgradeRequest(token))}`;
     for (const size of [7, 50, bytes.length]) {
       const answer = await inPieces(bytes, size);
       expect(answer).toMatch(/^HTTP\/1\.1 101 /);

@@ -1,6 +1,6 @@
 /** Starting and stopping the program as a person does. */
 import { execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -63,6 +63,25 @@ describe('hub start', () => {
     (await connectRaw(hub, { token })).close();
     const { rows } = await hub.call<{ rows: unknown[] }>('GET', '/v1/devices/d1/telemetry?stream=power&from=-1h');
     expect(rows).toMatchObject([{ power: 5 }]);
+  });
+
+  it('knows nothing of a removed device after a restart, when it is added anew', async () => {
+    hub = await startTestHub();
+    const greet = async (id: string) => {
+      const device = await connectRaw(hub!, { token: await hub!.addDevice(id) });
+      device.say({ type: 'hello', epoch: 'boot-1' });
+      return { device, resume: (await device.next()).resume };
+    };
+    const { device } = await greet('d1');
+    device.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ power: 5 }] });
+    expect(await device.next()).toEqual({ type: 'ack', seq: 1 });
+    await hub.call('DELETE', '/v1/devices/d1');
+    await hub.stop();
+    await hub.start();
+    const anew = await greet('d1');
+    expect(anew.resume).toBe(0);
+    anew.device.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ power: 6 }] });
+    expect(await anew.device.next()).toEqual({ type: 'ack', seq: 1 });
   });
 
   it('exits at once at the second signal', async () => {
@@ -131,6 +150,24 @@ describe('hub start', () => {
   });
 });
 
+describe('a file of a secret', () => {
+  it('that everybody can read is warned of at the start, by its path; another is not', async () => {
+    const [open, closed] = ['open', 'closed'].map((name) => join(folder(), name)) as [string, string];
+    writeFileSync(open, 'hunter2');
+    writeFileSync(closed, 'hunter3');
+    chmodSync(open, 0o644);
+    chmodSync(closed, 0o640);
+    hub = await startTestHub({ HUB_STORE__PASSWORD_FILE: open, HUB_STORE__TOKEN_FILE: closed });
+    const warnings = hub
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('can read a secret'));
+    expect(warnings.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 40, file: open, msg: expect.stringContaining(`chmod 600 ${open}`) },
+    ]);
+  });
+});
+
 describe('a mistake of a person', () => {
   const file = (name: string, text: string) => {
     const path = join(folder(), name);
@@ -141,6 +178,7 @@ describe('a mistake of a person', () => {
     run(['start', '--data', data], { HUB_API__PORT: '0', HUB_GATEWAY__PORT: '0', ...env });
 
   it.each([
+    ['a data folder in /proc', () => started({}, '/proc/x/y'), 1, 'the data folder cannot be made: ENOENT'],
     ['a data folder that is a file', () => started({}, file('data', '')), 1, 'The hub cannot start: '],
     [
       'a damaged database',

@@ -5,6 +5,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { connectRaw, type RawDevice, refusal } from '../helpers/raw-device.ts';
+import { asHttp, connectSocket, upgradeRequest } from '../helpers/raw-socket.ts';
 
 let hub: TestHub;
 let token: string;
@@ -39,6 +40,14 @@ async function freshDevice(): Promise<RawDevice> {
 async function expectCalm(): Promise<void> {
   witness.say(telemetry(++witnessSeq, reading()));
   expect(await witness.next()).toEqual({ type: 'ack', seq: witnessSeq });
+}
+
+/** How many came to the door, by what became of them. */
+async function knocksCounted(): Promise<Record<string, number>> {
+  const headers = { authorization: `Bearer ${hub.adminToken}` };
+  const metrics = await (await fetch(`${hub.api}/metrics`, { headers })).text();
+  const found = metrics.matchAll(/^hub_knocks_total\{outcome="([^"]+)"\} (\d+)$/gm);
+  return Object.fromEntries([...found].map(([, outcome, count]) => [outcome!, Number(count)]));
 }
 
 describe('at the door', () => {
@@ -82,6 +91,25 @@ describe('at the door', () => {
       expect(await device.closed).toBe(close);
       expect((await refusal(hub, { token: doomed })).status).toBe(status);
     }
+    await expectCalm();
+  });
+
+  it.each<[string, RegExp, string, number, string]>([
+    ['an upgrade by POST', /^GET/, 'POST', 405, 'method'],
+    ['an upgrade to HTTP/2', /^Upgrade.*/, 'Upgrade: h2c', 400, 'handshake'],
+    ['a key that is none', /^Sec-WebSocket-Key.*/, 'Sec-WebSocket-Key: short', 400, 'handshake'],
+    ['a version of the past', /^Sec-WebSocket-Version.*/, 'Sec-WebSocket-Version: 7', 400, 'handshake'],
+    ['a subprotocol twice', /(^Sec-WebSocket-Protocol): (.*)/, '$1: $2, $2', 400, 'handshake'],
+  ])('refuses %s with a problem document, and counts it as what it is', async (_, from, to, status, code) => {
+    const knocks = await knocksCounted();
+    const socket = await connectSocket(hub);
+    socket.write(asHttp(upgradeRequest(token).map((line) => line.replace(from, to))));
+    const [head = '', body = ''] = (await socket.ended()).toString().split('\r\n\r\n');
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(head).toContain('application/problem+json');
+    if (status === 405) expect(head).toContain('Allow: GET');
+    expect(JSON.parse(body)).toMatchObject({ status, code });
+    expect(await knocksCounted()).toEqual({ ...knocks, [code]: (knocks[code] ?? 0) + 1 });
     await expectCalm();
   });
 

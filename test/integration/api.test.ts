@@ -92,6 +92,44 @@ describe('health', () => {
   });
 });
 
+describe('a method', () => {
+  it('HEAD is answered where GET is, with the same headers and no body', async () => {
+    for (const [path, token] of [
+      ['/healthz', ''],
+      ['/readyz', ''],
+      ['/v1/devices', hub.tokens.viewer],
+      ['/v1/devices', ''],
+      ['/v1/devices/nobody', hub.tokens.viewer],
+    ]) {
+      const headers = { ...(token && { authorization: `Bearer ${token}` }) };
+      const [got, head] = await Promise.all(
+        ['GET', 'HEAD'].map((method) => fetch(hub.api.url + path, { method, headers })),
+      );
+      expect([path, head!.status]).toEqual([path, got!.status]);
+      for (const name of ['content-type', 'content-length', 'cache-control'])
+        expect([path, head!.headers.get(name)]).toEqual([path, got!.headers.get(name)]);
+      expect(await head!.text()).toBe('');
+    }
+  });
+
+  it.each([
+    ['POST', '/healthz', 'GET, HEAD'],
+    ['HEAD', '/v1/live', 'GET'],
+    ['HEAD', '/v1/devices/a/telemetry', 'GET'],
+    ['PUT', '/v1/devices/a?x=1', 'GET, HEAD, PATCH, DELETE'],
+  ])('%s %s is told what the path takes', async (method, path, allow) => {
+    const response = await fetch(hub.api.url + path, { method });
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+    if (method !== 'HEAD') expect(await response.json()).toMatchObject({ status: 405, code: 'method' });
+  });
+
+  it('says of a path that is none that there is none', async () => {
+    expect(await hub.call('POST', '/v1/devices/a/nothing')).toMatchObject({ status: 404, body: { code: 'not-found' } });
+    expect(await hub.call('POST', '/v1/devices/')).toMatchObject({ status: 404 });
+  });
+});
+
 describe('metrics', () => {
   it('are text for Prometheus with the numbers of the hub', async () => {
     const { status, type, text } = await hub.call('GET', '/metrics');

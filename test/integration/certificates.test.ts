@@ -64,6 +64,17 @@ describe('a kept certificate', () => {
     expect(logged).toHaveLength(1);
   });
 
+  it('is read once when somebody asks for it, for nobody looks at the same files again', async () => {
+    keeper = await keep();
+    install(second);
+    expect(await keeper.reload()).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(told).toHaveLength(1);
+    install(first);
+    await until(() => told.length > 1);
+    expect(told.map(({ tls }) => tls.cert)).toEqual([second.cert, first.cert]);
+  });
+
   it('stays in use while only one of the two files was changed, and gives way when both were', async () => {
     keeper = await keep();
     copyFileSync(second.certFile, join(dir, 'cert.pem'));

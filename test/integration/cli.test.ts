@@ -358,6 +358,20 @@ describe('hub status and hub quarantine ls', () => {
     expect(await run(['quarantine', 'show', '2'])).toMatchObject({ code: 1 });
   });
 
+  it('say when a reading that was named is not there', async () => {
+    const none = 'No such reading is in the quarantine.\n';
+    expect(await run(['quarantine', 'replay', '99'])).toMatchObject({ code: 1, stdout: '', stderr: none });
+    expect(await run(['quarantine', 'drop', '99', '--yes'])).toMatchObject({ code: 1, stderr: none });
+    expect(await run(['quarantine', 'replay', '--device', 'nobody'])).toMatchObject({ code: 0, stderr: none });
+    expect(await run(['quarantine', 'show', 'abc'])).toMatchObject({ code: 2 });
+    hub.state.quarantine.push(REFUSED);
+    expect(await run(['quarantine', 'replay', '1', '99', '99'])).toMatchObject({
+      code: 1,
+      stdout: '1 replayed, 0 stay.\n',
+      stderr: '1 of the 2 readings are not in the quarantine.\n',
+    });
+  });
+
   it('ask what is meant, and before anything is forgotten', async () => {
     hub.state.quarantine.splice(0, 9, REFUSED, REFUSED);
     expect(await run(['quarantine', 'drop', '--yes'])).toMatchObject({

@@ -57,11 +57,11 @@ describe('the server of a store', () => {
     expect(new Set([first, second, await store.incarnation!()]).size).toBe(3);
   });
 
-  it('is not taken for one that does not tell, nor for another one, when it has no time to answer', async () => {
+  it('is not taken for one that does not tell, nor for another one, when it has no time to answer or does not know us', async () => {
     const proxy = await startWeatherProxy(influxd.url);
     const { store } = storeAt(proxy.url, admin);
     const first = await store.incarnation!();
-    for (const status of [429, 500, 503]) {
+    for (const status of [401, 429, 500, 503]) {
       proxy.weather = { kind: 'answer', status };
       expect(await outcome(store.incarnation!())).toMatchObject({ name: 'Unavailable' });
     }

@@ -1,5 +1,5 @@
 /** The bill of materials names the hub and everything it is shipped with, and nothing that only developers use. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,12 @@ interface Locked {
   dev?: boolean;
   optional?: boolean;
 }
+
+it('a bill of materials that cannot be written is one sentence', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/sbom.ts', '/nope/x'], { cwd: ROOT });
+  expect([status, String(stdout)]).toEqual([1, '']);
+  expect(String(stderr)).toMatch(/^The bill of materials cannot be written: ENOENT.*\/nope\/x'\n$/);
+});
 
 it('the bill of materials holds every package of production, with version, address and licence', () => {
   const dir = mkdtempSync(join(tmpdir(), 'hub-sbom-'));

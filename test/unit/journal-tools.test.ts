@@ -109,6 +109,24 @@ describe('a check', () => {
     expect((await check(disk)).findings).toMatchObject([{ file: nameOf(first), bytes: 0, from: lost - 1, to: end }]);
   });
 
+  it('says which frames are gone from the end that a sink has read, also after a repair', async () => {
+    const disk = await written();
+    const journal = await open(disk.mount(), SMALL);
+    journal.advance('store', FRAMES);
+    await journal.close();
+    expect((await check(disk)).findings).toEqual([]);
+    const last = segmentFiles(disk).at(-1)!;
+    disk.damage(last, (bytes) => bytes.subarray(0, blocksOf(bytes).at(-1)!.at));
+    const missing = { file: nameOf(last), bytes: 0, from: FRAMES - 1, to: FRAMES };
+    const { findings } = await check(disk);
+    expect(findings).toMatchObject([missing]);
+    expect(findings[0]!.what).toBe(
+      `frame ${FRAMES - 1} missing at the end: a sink has read them, and no file has them`,
+    );
+    expect(await repair(disk)).toMatchObject({ findings: [missing], changed: [] });
+    expect((await check(disk)).findings).toMatchObject([missing]);
+  });
+
   it('finds damaged beginnings of segments, and damaged cursors', async () => {
     const disk = await written();
     const [first, second] = segmentFiles(disk) as [string, string];

@@ -260,6 +260,26 @@ describe('a segment', () => {
     journal.forget('a');
     expect(journal.held('a')).toBeUndefined();
   });
+
+  it('forgets at a start those that were removed since, and no later checkpoint brings them back', async () => {
+    const disk = new CrashDisk();
+    const old = await open(disk.mount());
+    for (const device of ['a', 'b', 'c']) {
+      const committed = commit(old);
+      old.append(frame(device, 7));
+      await committed;
+    }
+    await old.close();
+    const journal = await open(disk.mount(), { segmentBytes: 4 * KIB });
+    expect(journal.held('b')).toEqual({ epoch: 'e1', seq: 7 });
+    journal.forgetAllBut((device) => device !== 'b');
+    expect([journal.held('a'), journal.held('b')]).toEqual([{ epoch: 'e1', seq: 7 }, undefined]);
+    await fill(journal, 8, 20);
+    await journal.close();
+    expect(segmentFiles(disk).length).toBeGreaterThan(2);
+    const again = await open(disk.mount());
+    expect(['a', 'b', 'c'].map((device) => again.held(device)?.seq)).toEqual([20, undefined, 7]);
+  });
 });
 
 describe('cursors', () => {
