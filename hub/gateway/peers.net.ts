@@ -1,7 +1,7 @@
 /** Who is at the other end of a socket: the device itself, or a proxy that is trusted to say whose connection it passes on. */
 import type { IncomingMessage } from 'node:http';
 import type { Server, Socket } from 'node:net';
-import { isLoopback, type Networks, plainAddress } from '../kit/network.ts';
+import { customerOf, isLoopback, type Networks, plainAddress } from '../kit/network.ts';
 import { parseProxyHeader } from './proxy-header.ts';
 import { createTurnstile } from './turnstile.ts';
 
@@ -26,7 +26,7 @@ export interface Peers {
 }
 
 const HEADER_MS = 5_000;
-/** Sockets of one address that may be at the door at a time; proxies and this machine may bring more. */
+/** Sockets of one address (of IPv6, one /64) that may be at the door at a time; proxies and this machine may bring more. */
 const KNOCKING_PER_ADDRESS = 256;
 
 export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOptions): Peers {
@@ -40,7 +40,9 @@ export function createPeers({ proxies, isUnix, proxyProtocol, onDrop }: PeerOpti
   const isProxy = (address: string | undefined) => (address === undefined ? isUnix : proxies.has(address));
   /** Proxies and this machine bring many. */
   const mayKnock = (name: Name, address: string | undefined): boolean =>
-    isProxy(address) || (address !== undefined && isLoopback(address)) || knocking.add(name, address ?? 'unknown');
+    isProxy(address) ||
+    (address !== undefined && isLoopback(address)) ||
+    knocking.add(name, customerOf(address ?? 'unknown'));
 
   function drop(socket: Socket, why: 'proxy-header' | 'crowd', address = 'unknown'): void {
     onDrop(why, address);

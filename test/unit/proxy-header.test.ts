@@ -134,6 +134,13 @@ describe('the doorstep', () => {
     expect(entered()).toBe(32);
   });
 
+  it('counts a /64 of IPv6 as one address', () => {
+    const { dropped, server } = make();
+    for (let at = 0; at < 257; at++) arrive(server, `2001:db8:0:1::${(at + 1).toString(16)}`, at);
+    expect(dropped).toEqual(['crowd']);
+    expect(arrive(server, '2001:db8:0:2::1', 1).isDestroyed).toBe(false);
+  });
+
   it('has room again when one went in or went away', () => {
     const { peers, server } = make();
     const crowd = Array.from({ length: 256 }, (_, at) => arrive(server, '192.0.2.1', at));
