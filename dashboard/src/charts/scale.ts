@@ -65,9 +65,16 @@ function numbers({ minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE
   };
 }
 
-/** As many digits as tell neighbours apart. */
+const MAX_DIGITS = 9;
+
+/** As many digits as the step has, so that 22.5 does not read 23. */
 function tick(value: number, step: number): string {
-  const digits = Math.min(Math.max(0, Math.ceil(-Math.log10(step))), 9);
+  let digits = 0;
+  while (digits < MAX_DIGITS && !isWhole(step * 10 ** digits)) digits++;
   if (Math.abs(value) >= 1e9) return value.toExponential(2);
   return new Intl.NumberFormat('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+function isWhole(value: number): boolean {
+  return Math.abs(value - Math.round(value)) < 1e-6;
 }

@@ -135,6 +135,8 @@ describe('an axis', () => {
     const { tick } = scaleOf(field('number'), undefined)!;
     expect([1_004.5, 1_005, 1_005.5].map((value) => tick(value, 0.5))).toEqual(['1,004.5', '1,005.0', '1,005.5']);
     expect(tick(200, 100)).toBe('200');
+    expect([20, 22.5, 25].map((value) => tick(value, 2.5))).toEqual(['20.0', '22.5', '25.0']);
+    expect(tick(0.0003, 1e-4)).toBe('0.0003');
   });
 
   it('gives a flat line a height', () => {
