@@ -11,7 +11,7 @@ export interface MqttTap {
   close(): void;
 }
 
-/** Listens on a free port of loopback. MQTT 5. */
+/** Listens on a free port of loopback. MQTT 5 and 3.1.1, as the client wishes: a hub falls back while its broker is dying. */
 export async function startMqttTap(port: number): Promise<MqttTap> {
   const acknowledged: string[] = [];
   const server = createServer((client) => join(client, connect(port, '127.0.0.1'), acknowledged));
@@ -23,22 +23,32 @@ export async function startMqttTap(port: number): Promise<MqttTap> {
 
 function join(client: Socket, broker: Socket, acknowledged: string[]): void {
   const inFlight = new Map<number | undefined, string>();
-  const onPackets = (from: Socket, to: Socket, look: (packet: Packet) => void) => {
-    const packets = parser({ protocolVersion: 5 });
-    packets.on('packet', look);
-    from.on('data', (bytes) => {
-      packets.parse(bytes);
-      to.write(bytes);
-    });
-    from.on('error', () => {});
-    from.on('close', () => to.destroy());
-  };
-  onPackets(client, broker, (packet) => {
+  let hasAsked = false;
+  pass(client, broker, undefined, (packet) => {
+    if (packet.cmd === 'connect' && !hasAsked) {
+      hasAsked = true;
+      // Answers are in the version that the client asked for.
+      pass(broker, client, packet.protocolVersion, (answer) => {
+        const payload = answer.cmd === 'puback' ? inFlight.get(answer.messageId) : undefined;
+        if (payload !== undefined) acknowledged.push(payload);
+      });
+    }
     if (packet.cmd === 'publish' && packet.topic.includes('/telemetry/'))
       inFlight.set(packet.messageId, String(packet.payload));
   });
-  onPackets(broker, client, (packet) => {
-    const payload = packet.cmd === 'puback' ? inFlight.get(packet.messageId) : undefined;
-    if (payload !== undefined) acknowledged.push(payload);
+  broker.on('error', () => {});
+  broker.on('close', () => client.destroy());
+}
+
+/** What is no MQTT ends the connection, not the process. */
+function pass(from: Socket, to: Socket, protocolVersion: number | undefined, look: (packet: Packet) => void): void {
+  const packets = parser(protocolVersion === undefined ? {} : { protocolVersion });
+  packets.on('packet', look);
+  packets.on('error', () => from.destroy());
+  from.on('data', (bytes) => {
+    packets.parse(bytes);
+    to.write(bytes);
   });
+  from.on('error', () => {});
+  from.on('close', () => to.destroy());
 }
