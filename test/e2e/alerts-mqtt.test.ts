@@ -34,8 +34,8 @@ beforeEach(async () => {
   token = await hub.addDevice('oven');
 });
 afterEach(async () => {
-  await hub.dispose();
   await broker.remove();
+  await hub.dispose();
 });
 
 /** One reading, on a connection of its own. */
