@@ -97,7 +97,7 @@ function listText({ folder, holder, segments, cursors, ...all }: JournalList, co
         ['journal', folder],
         ['used by', holder === undefined ? 'no hub' : `process ${holder}`],
         ['frames', `offsets ${all.first} to ${all.next}, that one not included`],
-        ['size', `${bytes(all.bytes)} in ${segments.length} segments`],
+        ['size', `${bytes(all.bytes)} in ${counted(segments.length, 'segment')}`],
       ],
       color,
     ),
@@ -123,13 +123,15 @@ async function check(folder: string, { json }: Options, color: Colors): Promise<
 }
 
 function checkText({ segments, frames, findings, holder, ...all }: JournalCheck, color: Colors): string {
-  const counted = `${frames} frames in ${segments} segments, ${bytes(all.bytes)}, offsets ${all.first} to ${all.next}`;
-  if (findings.length === 0) return `${counted}: ${color.green('all as it was written.')}`;
+  const whole = `${counted(frames, 'frame')} in ${counted(segments, 'segment')}, ${bytes(all.bytes)}, offsets ${all.first} to ${all.next}`;
+  if (findings.length === 0) return `${whole}: ${color.green('all as it was written.')}`;
   const advice = findings.some((finding) => finding.bytes > 0)
     ? `\n\nhub journal repair leaves out what is damaged${holder === undefined ? '' : ', once the hub is stopped'}.`
     : '';
-  return `${counted}.\n\n${findingTable(findings, color)}${advice}`;
+  return `${whole}.\n\n${findingTable(findings, color)}${advice}`;
 }
+
+const counted = (count: number, thing: string) => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
 function findingTable(findings: Finding[], color: Colors): string {
   const rows = findings.map(({ file, at, bytes: count, what }) => [cell(file), at, count, color.red(what)]);

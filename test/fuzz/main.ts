@@ -2,18 +2,28 @@
  * A million spoilt frames against a running hub: `npm run fuzz -- --frames 1000000 --seed 1 --devices 16`. Ends with 1 when
  * the hub gave an answer that docs/protocol.md does not allow, stood still too long, grew, or did not outlive it.
  */
-import { parseArgs } from 'node:util';
+import { flagsOf } from '../../bench/flags.ts';
 import { runCampaign } from './campaign.ts';
 import { faultsOf, LIMITS } from './verdict.ts';
 
-const { values } = parseArgs({
-  options: {
-    frames: { type: 'string', default: '1000000' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
-    devices: { type: 'string', default: '16' },
-  },
+const HELP = `npm run fuzz -- [options]
+  --frames N    frames that all devices send together (1000000)
+  --seed N      repeats the frames of a run (another one each time)
+  --devices N   devices that send at a time (16)
+Exit code: 0 no promise was broken; 1 one was; 2 wrong usage.
+`;
+
+const flags = flagsOf({
+  frames: { type: 'string', default: '1000000' },
+  seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+  devices: { type: 'string', default: '16' },
+  help: { type: 'boolean', default: false },
 });
-const [frames, seed, devices] = [values.frames, values.seed, values.devices].map(Number) as [number, number, number];
+if (flags.help) {
+  process.stdout.write(HELP);
+  process.exit();
+}
+const [frames, seed, devices] = [flags.frames, flags.seed, flags.devices].map(Number) as [number, number, number];
 const again = `npm run fuzz -- --frames ${frames} --seed ${seed} --devices ${devices}`;
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
