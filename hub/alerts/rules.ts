@@ -1,6 +1,6 @@
 /** The rules in force: those of the configuration, and those that operators add while the hub runs. */
 import type { Table } from '../backplane/backplane.ts';
-import { Conflict, RefusedError } from '../kit/errors.ts';
+import { Conflict, RefusedError, RefusedMember } from '../kit/errors.ts';
 import { type Rule, type RuleContext, type RuleDetails, ruleOf } from './rule.ts';
 
 /** A rule of the configuration. */
@@ -82,12 +82,12 @@ export function createRules(
     get: (id) => fixed.get(id) ?? added.get(id),
     async add(id, details) {
       const rule = ruleOf(id, details, 'api', context);
-      if (fixed.has(id)) refuse('exists', `There is a rule "${id}" in the configuration.`);
+      if (fixed.has(id)) exists(`There is a rule "${id}" in the configuration.`);
       if (fixed.size + table.size >= MAX_RULES) refuse('too-many-rules', `There are ${MAX_RULES} rules already.`);
       try {
         await table.set(id, details, 0);
       } catch (error) {
-        if (error instanceof Conflict) refuse('exists', `There is a rule "${id}" already.`);
+        if (error instanceof Conflict) exists(`There is a rule "${id}" already.`);
         throw error;
       }
       return rule;
@@ -113,9 +113,10 @@ export function createRules(
   };
 }
 
-function refuse(
-  code: 'invalid' | 'exists' | 'not-found' | 'configured' | 'conflict' | 'too-many-rules',
-  detail: string,
-): never {
+function refuse(code: 'invalid' | 'not-found' | 'configured' | 'conflict' | 'too-many-rules', detail: string): never {
   throw new RefusedError(code, detail);
+}
+
+function exists(detail: string): never {
+  throw new RefusedMember('exists', '/id', detail);
 }
