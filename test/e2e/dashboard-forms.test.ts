@@ -46,6 +46,7 @@ async function told(): Promise<{ at: Record<string, string>; over: string[] }> {
 
 it('how long a device may be quiet is told in seconds, and the field has the focus', async () => {
   await open('devices/meter-7/settings');
+  await page.getByText(/^never connected, added (now|\d+ s ago)$/).waitFor();
   await page.getByLabel('Silent after').fill('-5');
   await page.getByLabel('Tags').fill('floor=1');
   await press('Save');
@@ -98,6 +99,22 @@ it('everything that is wrong with a rule is told at once', async () => {
   });
   await picture(page, 'form-rule');
   expect(watched.problems()).toEqual([]);
+});
+
+it('a rule for a device that is not there is told so, and one for it may be changed after it is gone', async () => {
+  await hub.addDevice('brief');
+  await open('alerts', 'Add rule');
+  await page.getByLabel('Name').fill('gone');
+  await page.getByLabel('What is wrong').selectOption('offline');
+  await page.getByRole('button', { name: 'These devices' }).click();
+  await page.getByLabel('Devices', { exact: true }).fill('brief, nobody');
+  await press('Add');
+  expect(await told()).toEqual({ at: { Devices: 'There is no device "nobody".' }, over: [] });
+  await page.getByLabel('Devices', { exact: true }).fill('brief');
+  await press('Add');
+  await page.getByRole('row', { name: /gone/ }).waitFor();
+  await hub.call('DELETE', '/v1/devices/brief');
+  await hub.call('PATCH', '/v1/alerts/rules/gone', { enabled: false });
 });
 
 it('a schedule is told at its field what only the hub can know', async () => {

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { catalog } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
-import { gatewayUrl } from '../hub/gateway.ts';
+import { gatewayTrust, gatewayUrl } from '../hub/gateway.ts';
 import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
 import { deviceIdFrom, readAll } from '../kit/form-values.ts';
@@ -80,7 +80,12 @@ export function NewToken({ title, id, token, onClose }: { title: string; id: str
       <Copyable text={token} label="the token" />
       <Choice label="Language" options={LANGUAGES} value={language} onPick={(next) => setLanguage(next)} />
       <Copyable
-        text={snippetOf(language, { url: gatewayUrl(), token, ...sampleOf(catalog.value.streams[0]) })}
+        text={snippetOf(language, {
+          url: gatewayUrl(),
+          trust: gatewayTrust(),
+          token,
+          ...sampleOf(catalog.value.streams[0]),
+        })}
         label="the program"
       />
       <footer>
