@@ -42,8 +42,9 @@ export function openAlerts(
   const sinks = road.reporter.sinks().map(({ name }) => name);
   const context = { streams: storage.catalog.streams, sinks, channels: channels.map(({ name }) => name) };
   const table = backplane.table<RuleDetails>('alert-rules');
+  const deviceExists = (id: string) => devices.get(id) !== undefined;
   const rules = asUserError(() =>
-    createRules({ configured: config.alerts.rules, table, context }, (rule, reason) =>
+    createRules({ configured: config.alerts.rules, table, context, deviceExists }, (rule, reason) =>
       log.error({ rule, reason }, 'a rule of alerts is left out: change it or remove it'),
     ),
   );

@@ -6,7 +6,12 @@ import { contractOf } from './bridge/brokers.ts';
 import type { Config } from './config.ts';
 import { type Admission, createAdmission, DEVICE_PATH } from './gateway/admission.ts';
 import { selfSignedCertificate } from './gateway/certificate.selfsigned.ts';
-import { type CertificateFiles, type CertificateKeeper, keepCertificate } from './gateway/certificates.tls.ts';
+import {
+  type CertificateFiles,
+  type CertificateKeeper,
+  keepCertificate,
+  ownTrust,
+} from './gateway/certificates.tls.ts';
 import { createListener, type Listener } from './gateway/listener.ws.ts';
 import type { HubStart } from './hub.ts';
 import type { AlertParts } from './hub-alerts.ts';
@@ -66,8 +71,9 @@ export async function openApi(
   { sessions, live, metrics, reporter, care, quarantineReplay, talkers }: Road,
   { rules, alerts, deliveries }: AlertParts,
   jobs: Jobs,
-  certificate: CertificateKeeper | undefined,
+  certificates: Certificates,
 ): Promise<string> {
+  const certificate = certificates.api;
   const deps = {
     ...records,
     rules,
@@ -87,6 +93,7 @@ export async function openApi(
     gaps,
     status: reporter.status,
     bridge: reporter.bridge,
+    deviceTrust: () => trustOf(config, certificates.gateway),
     ready: () => ({ ready: readiness.reasons().length === 0, reasons: readiness.reasons() }),
     log,
     version,
@@ -97,6 +104,11 @@ export async function openApi(
   stack.push('operator API', () => http.close());
   certificate?.onChange(() => http.useCertificate(apiTls(config, certificate)));
   return http.url;
+}
+
+/** Under a public address devices meet somebody else's certificate. */
+function trustOf({ gateway }: Config, certificate: CertificateKeeper | undefined) {
+  return certificate && gateway.publicUrl === undefined ? ownTrust(certificate.current.cert) : undefined;
 }
 
 function apiOptions(config: Config, certificate: CertificateKeeper | undefined): ApiOptions {

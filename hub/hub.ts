@@ -76,7 +76,7 @@ async function build(start: HubStart): Promise<Hub> {
   const alerts = openAlerts(start, storage, records, road, bridge.publishers);
   const jobs = openJobs(start, storage, records, road, alerts);
   const certificates = await openCertificates(start);
-  const api = await openApi(start, storage, records, road, alerts, jobs, certificates.api);
+  const api = await openApi(start, storage, records, road, alerts, jobs, certificates);
   const gateway = await openGateway(start, records, road, certificates);
   road.reporter.tellGateway(start.config.gateway.publicUrl ?? gateway);
   const mqtt = await bridge.open();

@@ -1,7 +1,7 @@
 /** The hub's own timetable as one table, and how cron expressions are read. The home of node-cron. */
 import cron, { type ParsedFields } from 'node-cron';
 import type { CronFields } from './commands/timetable.ts';
-import { RefusedError } from './kit/errors.ts';
+import { RefusedMember } from './kit/errors.ts';
 
 export interface Job {
   name: string;
@@ -89,12 +89,14 @@ async function run({ job, status }: Running, onError: (name: string, error: unkn
 
 /**
  * Reads an expression of five or six fields, or a name such as `@daily`, for a time zone by its IANA name. Throws
- * `RefusedError` (invalid) with what is wrong.
+ * `RefusedMember` (invalid) with what is wrong.
  */
 export function readCron(expression: string, timeZone: string): CronFields {
-  if (!isTimeZone(timeZone)) refuse(`"${timeZone.slice(0, 80)}" is no time zone: write it like Europe/Berlin or UTC.`);
+  if (!isTimeZone(timeZone))
+    refuse('/timeZone', `"${timeZone.slice(0, 80)}" is no time zone: write it like Europe/Berlin or UTC.`);
   const { valid, errors } = cron.validateDetailed(expression);
-  if (!valid) refuse(`"${expression.slice(0, 80)}" is no cron expression: ${errors[0]?.message ?? 'it has mistakes'}.`);
+  if (!valid)
+    refuse('/cron', `"${expression.slice(0, 80)}" is no cron expression: ${errors[0]?.message ?? 'it has mistakes'}.`);
   const fields = cron.parse(expression);
   const { second, minute, hour } = fields;
   const sorted = (numbers: number[]) => [...numbers].sort((a, b) => a - b);
@@ -124,6 +126,6 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-function refuse(detail: string): never {
-  throw new RefusedError('invalid', detail);
+function refuse(member: string, detail: string): never {
+  throw new RefusedMember('invalid', member, detail);
 }

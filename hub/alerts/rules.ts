@@ -1,6 +1,6 @@
 /** The rules in force: those of the configuration, and those that operators add while the hub runs. */
 import type { Table } from '../backplane/backplane.ts';
-import { Conflict, RefusedError } from '../kit/errors.ts';
+import { Conflict, RefusedError, RefusedMember } from '../kit/errors.ts';
 import { type Rule, type RuleContext, type RuleDetails, ruleOf } from './rule.ts';
 
 /** A rule of the configuration. */
@@ -10,7 +10,7 @@ export interface Rules {
   /** In the order of their names. */
   list(): Rule[];
   get(id: string): Rule | undefined;
-  /** Durable when it resolves. Throws `RefusedError` (invalid, exists, too-many-rules). */
+  /** Durable when it resolves. Throws `RefusedError` (invalid, exists, not-found: a device, too-many-rules). */
   add(id: string, details: RuleDetails): Promise<Rule>;
   /** Changes what is named; `null` takes it away. Throws `RefusedError` (invalid, not-found, configured, conflict). */
   change(id: string, change: RuleChange): Promise<Rule>;
@@ -26,6 +26,8 @@ interface Deps {
   configured: readonly ConfiguredRule[];
   table: Table<RuleDetails>;
   context: RuleContext;
+  /** Whether there is such a device; any without it. */
+  deviceExists?(id: string): boolean;
 }
 
 /** By their names. Throws `RefusedError` (invalid). */
@@ -46,7 +48,7 @@ export const MAX_RULES = 200;
  * stream is gone) stays stored, and is told to `onUnfit` and left out; so is one whose name the configuration has taken.
  */
 export function createRules(
-  { configured, table, context }: Deps,
+  { configured, table, context, deviceExists = () => true }: Deps,
   onUnfit: (id: string, reason: string) => void = () => {},
 ): Rules {
   const fixed = configuredRules(configured, context);
@@ -72,6 +74,13 @@ export function createRules(
     for (const listener of listeners) listener(id, added.get(id));
   });
 
+  /** Who names a device that is not there has mistyped it; that it goes later is no mistake. */
+  function checkDevices({ selector }: RuleChange): void {
+    const missing = selector?.devices?.find((id) => !deviceExists(id));
+    if (missing === undefined) return;
+    throw new RefusedMember('not-found', '/selector/devices', `There is no device "${missing.slice(0, 80)}".`);
+  }
+
   function changeable(id: string) {
     if (fixed.has(id)) refuse('configured', `The rule "${id}" is in the configuration: change it there.`);
     return table.get(id) ?? refuse('not-found', `There is no rule "${id.slice(0, 80)}".`);
@@ -82,12 +91,13 @@ export function createRules(
     get: (id) => fixed.get(id) ?? added.get(id),
     async add(id, details) {
       const rule = ruleOf(id, details, 'api', context);
-      if (fixed.has(id)) refuse('exists', `There is a rule "${id}" in the configuration.`);
+      checkDevices(details);
+      if (fixed.has(id)) exists(`There is a rule "${id}" in the configuration.`);
       if (fixed.size + table.size >= MAX_RULES) refuse('too-many-rules', `There are ${MAX_RULES} rules already.`);
       try {
         await table.set(id, details, 0);
       } catch (error) {
-        if (error instanceof Conflict) refuse('exists', `There is a rule "${id}" already.`);
+        if (error instanceof Conflict) exists(`There is a rule "${id}" already.`);
         throw error;
       }
       return rule;
@@ -97,6 +107,7 @@ export function createRules(
       const merged = Object.entries({ ...row.value, ...change }).filter(([, value]) => value !== null);
       const details = Object.fromEntries(merged) as unknown as RuleDetails;
       const rule = ruleOf(id, details, 'api', context);
+      checkDevices(change);
       try {
         await table.set(id, details, row.revision);
       } catch (error) {
@@ -113,9 +124,10 @@ export function createRules(
   };
 }
 
-function refuse(
-  code: 'invalid' | 'exists' | 'not-found' | 'configured' | 'conflict' | 'too-many-rules',
-  detail: string,
-): never {
+function refuse(code: 'invalid' | 'not-found' | 'configured' | 'conflict' | 'too-many-rules', detail: string): never {
   throw new RefusedError(code, detail);
+}
+
+function exists(detail: string): never {
+  throw new RefusedMember('exists', '/id', detail);
 }

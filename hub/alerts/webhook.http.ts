@@ -48,8 +48,16 @@ export function createWebhook({ name, url, token, timeoutMs }: WebhookOptions): 
   };
 }
 
-/** The code of the machine, which holds no address. */
+/** Why a request was not even tried, in the words of the runtime. */
+const UNTRIED: Record<string, string> = {
+  'bad port': 'its port is one that no web client asks (bad port); take another',
+};
+
+/** The code of the machine, or a few plain words of it: neither holds an address or a token. */
 function reasonOf(error: unknown): string {
-  const { cause, name } = error as { cause?: { code?: string }; name: string };
-  return cause?.code ?? name;
+  const { cause } = error as { cause?: { code?: string; message?: string } };
+  if (cause?.code !== undefined) return cause.code;
+  const message = cause?.message ?? '';
+  if (/^[A-Za-z ]+$/.test(message)) return UNTRIED[message] ?? message;
+  return 'the request cannot be made; is there something odd in its address or its token';
 }

@@ -137,6 +137,7 @@ function changingRoutes(rules: Rules): Route[] {
       path: '/v1/alerts/rules',
       role: 'operator',
       tag: 'alerts',
+      deed: 'add/added the rule',
       summary: 'Adds a rule; it looks from now on.',
       body: {
         ...object(
@@ -156,6 +157,7 @@ function changingRoutes(rules: Rules): Route[] {
       path: '/v1/alerts/rules/:id',
       role: 'operator',
       tag: 'alerts',
+      deed: 'change/changed the rule',
       summary: 'Changes what is named; null takes it away. Its alerts go on.',
       params: object({ id: NAME }),
       body: { ...query(nullable(DETAILS)), minProperties: 1, examples: [{ enabled: false }] },
@@ -169,6 +171,7 @@ function changingRoutes(rules: Rules): Route[] {
       path: '/v1/alerts/rules/:id',
       role: 'operator',
       tag: 'alerts',
+      deed: 'remove/removed the rule',
       summary: 'Removes a rule; what it found is resolved.',
       params: object({ id: NAME }),
       answers: { 204: { description: 'Removed.' } },
@@ -199,6 +202,7 @@ function channelRoutes(deliveries: AlertRouteDeps['deliveries']): Route[] {
       path: '/v1/alerts/channels/:name/test',
       role: 'operator',
       tag: 'alerts',
+      deed: 'test/tested the channel',
       summary: 'Sends a test notice now, beside those that wait.',
       params: object({ name }),
       answers: { 204: { description: 'The receiver took it.' } },

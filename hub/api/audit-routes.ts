@@ -1,5 +1,6 @@
 /** The route of the audit log: who changed what. */
 import type { Audit } from '../audit/audit.ts';
+import type { AuditWords } from './audit-words.ts';
 import { cutPage, pageOf, paging } from './page.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
@@ -18,16 +19,21 @@ const ENTRY: Schema = object(
       examples: ['operator:admin'],
     },
     action: { type: 'string', examples: ['POST /v1/devices/:id/commands'] },
+    words: {
+      type: 'string',
+      description: 'The action for people; absent of what has no name.',
+      examples: ['sent a command'],
+    },
     target: { type: 'string', description: 'The id of what was changed, or empty.', examples: ['meter-7'] },
     result: { type: 'string', description: '`ok`, or the word of the refusal.', examples: ['ok'] },
     from: { type: 'string', description: 'Client address.', examples: ['127.0.0.1'] },
     detail: { type: 'string', examples: ['name=reboot'] },
   },
-  ['from', 'detail'],
+  ['words', 'from', 'detail'],
 );
 
 /** Looking takes an operator: the log tells who works when. */
-export function auditRoutes({ audit }: AuditRouteDeps): Route[] {
+export function auditRoutes({ audit }: AuditRouteDeps, wordsOf: AuditWords): Route[] {
   return [
     {
       method: 'GET',
@@ -53,9 +59,12 @@ export function auditRoutes({ audit }: AuditRouteDeps): Route[] {
           ...(actor !== undefined && { actor: String(actor) }),
           ...(cursor !== undefined && { before: Number(cursor) }),
         });
-        const { items: entries, next } = cutPage(found, most, ({ id }) => id);
+        const { items, next } = cutPage(found, most, ({ id }) => id);
+        const entries = items.map((entry) => ({ ...entry, ...told(wordsOf(entry)) }));
         return { body: { entries, ...next } };
       },
     },
   ];
 }
+
+const told = (words: string | undefined) => (words === undefined ? {} : { words });

@@ -75,6 +75,7 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       path: '/v1/devices',
       role: 'operator',
       tag: 'devices',
+      deed: 'add/added the device',
       summary: 'Adds a device and makes its token, which is shown only here.',
       body: object(
         {
@@ -109,6 +110,7 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       path: '/v1/devices/:id',
       role: 'operator',
       tag: 'devices',
+      deed: 'change/changed the device',
       summary: 'Enables, disables or describes a device; tags replace all tags.',
       params: DEVICE_PARAMS,
       body: {
@@ -131,6 +133,7 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       path: '/v1/devices/:id',
       role: 'operator',
       tag: 'devices',
+      deed: 'remove/removed the device',
       summary: 'Removes a device and its tokens and closes its connection; its readings stay.',
       params: DEVICE_PARAMS,
       answers: { 204: { description: 'Removed.' } },

@@ -108,6 +108,7 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       path: '/v1/commands',
       role: 'operator',
       tag: 'groups',
+      deed: 'send/sent a command to many',
       summary: 'Sends a command to every device that the selector fits; durable when answered, sent from then on.',
       body: object(ORDER, OPTIONAL),
       answers: {
@@ -167,6 +168,7 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       path: '/v1/groups/:id/cancel',
       role: 'operator',
       tag: 'groups',
+      deed: 'stop/stopped the group',
       summary: 'Sends no more and takes back what no device has yet; what was sent goes on.',
       params: GROUP_PARAMS,
       answers: { 200: { description: 'The group as it is now.', schema: GROUP } },

@@ -1,5 +1,6 @@
 /** The routes of the hub itself: health, metrics, status and the description of this API. */
 import type { BridgeStatus } from '../bridge/status.ts';
+import type { OwnTrust } from '../gateway/certificates.tls.ts';
 import { object, type Route, type Schema } from './route.ts';
 import type { HubStatus } from './status.ts';
 import { BRIDGE, STATUS } from './status-schema.ts';
@@ -8,6 +9,8 @@ export interface HubRouteDeps {
   metrics: { text(): Promise<string>; contentType: string };
   status(): HubStatus | Promise<HubStatus>;
   bridge(): BridgeStatus;
+  /** What devices need to trust the hub; undefined when they need nothing. */
+  deviceTrust(): OwnTrust | undefined;
   /** Whether the hub can do all of its work, and if not why. */
   ready(): { ready: boolean; reasons: string[] };
   /** The OpenAPI document of all routes. */
@@ -21,7 +24,7 @@ const DOCUMENT: Schema = {
 };
 
 /** Only the two health routes need no token. */
-export function hubRoutes({ metrics, status, bridge, ready, openapi }: HubRouteDeps): Route[] {
+export function hubRoutes({ metrics, status, bridge, deviceTrust, ready, openapi }: HubRouteDeps): Route[] {
   return [
     {
       method: 'GET',
@@ -88,5 +91,25 @@ export function hubRoutes({ metrics, status, bridge, ready, openapi }: HubRouteD
       answers: { 200: { description: 'The bridge.', schema: BRIDGE } },
       handle: () => ({ body: bridge() }),
     },
+    trustRoute(deviceTrust),
   ];
+}
+
+function trustRoute(deviceTrust: HubRouteDeps['deviceTrust']): Route {
+  const pem = { type: 'string', examples: ['-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n'] };
+  const names = { type: 'array', items: { type: 'string', examples: ['localhost'] }, description: 'Hosts it is for.' };
+  return {
+    method: 'GET',
+    path: '/v1/gateway/certificate',
+    role: 'viewer',
+    tag: 'hub',
+    summary: 'The certificate that devices are to trust, where no authority has signed it.',
+    answers: {
+      200: {
+        description: 'PEM and names; neither where devices need nothing: behind a public address, with an authority.',
+        schema: object({ pem, names }, ['pem', 'names']),
+      },
+    },
+    handle: () => ({ body: deviceTrust() ?? {} }),
+  };
 }

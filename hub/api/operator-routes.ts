@@ -54,6 +54,7 @@ export function operatorRoutes({ operators, keepOperatorToken }: OperatorRouteDe
       path: '/v1/operators',
       role: 'admin',
       tag: 'operators',
+      deed: 'add/added the operator',
       summary: 'Adds an operator and makes its token, which is shown only here.',
       body: object({ name: NAME, role: ROLE, expiresInMs: EXPIRES_IN }, ['expiresInMs']),
       answers: {
@@ -74,6 +75,7 @@ export function operatorRoutes({ operators, keepOperatorToken }: OperatorRouteDe
       path: '/v1/operators/:name',
       role: 'admin',
       tag: 'operators',
+      deed: 'remove/removed the operator',
       summary: 'Removes an operator and its token; the last admin stays (`last-admin`).',
       params: PARAMS,
       answers: { 204: { description: 'Removed.' } },
@@ -87,6 +89,7 @@ export function operatorRoutes({ operators, keepOperatorToken }: OperatorRouteDe
       path: '/v1/operators/:name/tokens',
       role: 'admin',
       tag: 'operators',
+      deed: 'replace/replaced the token of the operator',
       summary: 'Makes another token for an operator, which is shown only here; the one before dies at once.',
       params: PARAMS,
       body: object({ expiresInMs: NEXT_EXPIRES_IN }, ['expiresInMs']),

@@ -1,6 +1,6 @@
 /** Errors as HTTP problem details (RFC 9457), made from the table of refusals. */
 import { ParamsMisfit } from '../commands/command-request.ts';
-import { Conflict, REFUSALS, type Refusal, RefusedError, Unavailable } from '../kit/errors.ts';
+import { Conflict, REFUSALS, type Refusal, RefusedError, RefusedMember, Unavailable } from '../kit/errors.ts';
 import { holdsToken } from '../kit/redact.ts';
 
 /** One mistake in a request. */
@@ -59,6 +59,8 @@ interface RequestError extends Error {
 export function problemOfError(error: unknown): Problem {
   if (error instanceof MistakenRequest) return problemOf(error, error.errors);
   if (error instanceof ParamsMisfit) return problemOf(error, error.failures.map(mistakeOf));
+  if (error instanceof RefusedMember)
+    return problemOf(error, [{ in: 'body', path: error.member, message: error.detail }]);
   if (error instanceof RefusedError) return problemOf(error);
   if (error instanceof Conflict) return problemOf({ code: 'conflict', detail: 'Try again.' });
   if (error instanceof Unavailable) return problemOf({ code: 'unavailable', detail: error.message });

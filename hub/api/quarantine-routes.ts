@@ -117,6 +117,7 @@ function replayRoute({ quarantineReplay }: QuarantineRouteDeps): Route {
     path: '/v1/quarantine/replay',
     role: 'operator',
     tag: 'quarantine',
+    deed: 'replay/replayed refused readings',
     summary: 'Checks refused readings by the schemas of today and stores those that pass, with the times they had.',
     body: {
       ...object(
@@ -155,6 +156,7 @@ function dropRoute({ quarantine }: QuarantineRouteDeps): Route {
     path: '/v1/quarantine/drop',
     role: 'operator',
     tag: 'quarantine',
+    deed: 'drop/dropped refused readings',
     summary: 'Forgets refused readings for good.',
     body: { ...object(SELECTION, Object.keys(SELECTION)), minProperties: 1, examples: [{ device: 'meter-7' }] },
     answers: { 200: { description: 'How many there were.', schema: object({ dropped: COUNT }) } },

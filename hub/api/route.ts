@@ -70,6 +70,8 @@ export interface Route {
   /** The least role that may; `anyone` needs no token. */
   role: Role | 'anyone';
   tag: string;
+  /** What the audit log says of it, the verb twice: `rotate/rotated the token`. Every route that changes something has one. */
+  deed?: string;
   summary: string;
   params?: Schema;
   query?: Schema;

@@ -1,6 +1,7 @@
 /** The whole table of routes: what the server carries, the OpenAPI document describes and the tests walk. */
 import { type AlertRouteDeps, alertRoutes } from './alert-routes.ts';
 import { type AuditRouteDeps, auditRoutes } from './audit-routes.ts';
+import { createAuditWords } from './audit-words.ts';
 import { type CommandRouteDeps, commandRoutes } from './command-routes.ts';
 import { type ContractRouteDeps, contractRoutes } from './contract-routes.ts';
 import { type DeviceRouteDeps, deviceRoutes } from './device-routes.ts';
@@ -40,7 +41,7 @@ export interface RouteDeps
 
 /** Every route there is, each with the role it needs. */
 export function routesOf(deps: RouteDeps): Route[] {
-  return [
+  const routes: Route[] = [
     ...hubRoutes(deps),
     ...contractRoutes(deps),
     ...deviceRoutes(deps),
@@ -57,6 +58,8 @@ export function routesOf(deps: RouteDeps): Route[] {
     ...alertRoutes(deps),
     ...operatorRoutes(deps),
     ...sessionRoutes(deps),
-    ...auditRoutes(deps),
   ];
+  const audit = auditRoutes(deps, (event) => words(event));
+  const words = createAuditWords([...routes, ...audit]);
+  return [...routes, ...audit];
 }

@@ -33,6 +33,7 @@ function signInRoute(sessions: BrowserSessions): Route {
     path: '/v1/session',
     role: 'anyone',
     tag: 'session',
+    deed: 'sign/signed in',
     summary: 'Signs a browser in by an operator token or by a one-time link.',
     takesSecret: true,
     body: {
@@ -76,6 +77,7 @@ function signOutRoute(sessions: BrowserSessions): Route {
     path: '/v1/session',
     role: 'viewer',
     tag: 'session',
+    deed: 'sign/signed out',
     summary: 'Signs the browser out: its cookie opens nothing any more. The token stays as it is.',
     answers: { 204: { description: 'Signed out.' } },
     async handle({ asker, isSecure = false }) {
@@ -91,6 +93,7 @@ function linkRoute(sessions: BrowserSessions): Route {
     path: '/v1/session/links',
     role: 'viewer',
     tag: 'session',
+    deed: 'make/made a sign-in link',
     summary: 'Makes a one-time code that signs a browser in as whoever asks; it holds for ten minutes.',
     // 200 and not 201: an answer that opens something is not kept for a repeated request.
     answers: {

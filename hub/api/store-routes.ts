@@ -14,6 +14,7 @@ export function storeRoutes({ replay }: StoreRouteDeps): Route[] {
       path: '/v1/store/replay',
       role: 'operator',
       tag: 'telemetry',
+      deed: 'replay/replayed the journal',
       summary: 'Writes everything that the journal still holds to the store again, behind live readings.',
       answers: {
         202: {

@@ -25,6 +25,7 @@ export function tokenRoutes({ devices, pushToken }: TokenRouteDeps): Route[] {
       path: '/v1/devices/:id/tokens',
       role: 'operator',
       tag: 'devices',
+      deed: 'rotate/rotated the token',
       summary:
         'Makes the next token of a device and sends it down its socket. The one in use ends when the next is first used, or after the overlap; a next one that was never used is replaced.',
       params: DEVICE_PARAMS,
@@ -59,6 +60,7 @@ export function tokenRoutes({ devices, pushToken }: TokenRouteDeps): Route[] {
       path: '/v1/devices/:id/tokens/:keyId',
       role: 'operator',
       tag: 'devices',
+      deed: 'revoke/revoked a token',
       summary: 'Revokes one token of a device and closes the connection that came in with it.',
       params: object({
         id: { type: 'string', maxLength: 128, description: 'Id of the device.', examples: ['meter-7'] },
@@ -80,6 +82,7 @@ export function tokenRoutes({ devices, pushToken }: TokenRouteDeps): Route[] {
       path: '/v1/devices/:id/tokens',
       role: 'operator',
       tag: 'devices',
+      deed: 'revoke/revoked all tokens',
       summary: 'Revokes all tokens of a device and closes its connection.',
       params: DEVICE_PARAMS,
       answers: { 204: { description: 'Revoked.' } },

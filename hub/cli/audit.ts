@@ -24,25 +24,36 @@ export function registerAudit(program: Command, verb: AddVerb): void {
     .option('--json', 'as JSON');
 }
 
+/** `words`: its action for people. */
+type ToldEntry = AuditEntry & { words?: string };
+
 async function showAudit({ client, options, color, print, hint }: Session) {
   const asked = ['target', 'actor', 'limit', 'cursor'].flatMap((name) => {
     return options[name] === undefined ? [] : [[name, String(options[name])] as [string, string]];
   });
-  const page = await client.json<{ entries: AuditEntry[]; next?: string }>(
+  const page = await client.json<{ entries: ToldEntry[]; next?: string }>(
     'GET',
     `/v1/audit?${new URLSearchParams(asked)}`,
   );
-  if (options.json) print(JSON.stringify(page.entries, undefined, 2));
+  // Programs go by the action, which stays.
+  if (options.json)
+    print(
+      JSON.stringify(
+        page.entries.map(({ words: _, ...entry }) => entry),
+        undefined,
+        2,
+      ),
+    );
   else if (page.entries.length === 0) hint('There are no such entries.');
   else print(auditTable(page.entries, color));
   if (page.next !== undefined) hint(`There are older ones: --cursor ${page.next}`);
 }
 
-function auditTable(entries: AuditEntry[], color: Colors): string {
-  const rows = entries.map(({ at, actor, action, target, result, from, detail }) => [
+function auditTable(entries: ToldEntry[], color: Colors): string {
+  const rows = entries.map(({ at, actor, action, words = action, target, result, from, detail }) => [
     time(at),
     cell(actor),
-    action,
+    words,
     cell(target),
     result === 'ok' ? color.green(result) : color.red(result),
     cell(from),

@@ -62,7 +62,7 @@ function typedName(mistake: Mistake, command: Command): string {
 function sentenceOf(mistake: Mistake): string {
   const isTime = partsOf(mistake)[0]?.endsWith('Ms') && mistake.in === 'body';
   const words = mistake.message.replace(/>= (?=[\d-])/, 'at least ').replace(/<= (?=[\d-])/, 'at most ');
-  const separator = /^\w/.test(words) ? ' ' : ': ';
+  const separator = /^[a-z]/.test(words) ? ' ' : ': ';
   return separator + (isTime ? words.replaceAll(/\d+/g, (ms) => durationAsTyped(Number(ms))) : words);
 }
 

@@ -32,7 +32,10 @@ export function registerReadings(program: Command, verb: AddVerb): void {
   query.option('--to <time>', 'end, not included', 'now');
   query.option('--fields <names>', 'with commas between; all without it');
   query.option('--every <duration>', 'a row for each window of this length, such as 5m');
-  query.option('--fn <name>', 'of each window: mean, min, max, first, last or count; mean without it');
+  query.option(
+    '--fn <name>',
+    'of each window: mean, min, max, first, last, count, or envelope (mean, lowest, highest); mean without it',
+  );
   query.option('--fill <what>', 'what windows without readings hold: none, null, previous or a number');
   query.option('--points <count>', 'as a chart so wide needs it: windows chosen for it, each with its min and max');
   query.option('--order <order>', 'desc (newest first) or asc', 'desc');

@@ -5,7 +5,8 @@ import { MEASURES, type Talker } from '../gateway/traffic.ts';
 import type { JobStatus } from '../jobs.cron.ts';
 import { UserError } from '../kit/errors.ts';
 import { type AddVerb, EXIT, pause, type Session } from './session.ts';
-import { bytes, type Colors, duration, statusSheet, table, time } from './tables.ts';
+import { statusSheet } from './status-sheet.ts';
+import { bytes, type Colors, duration, table, time } from './tables.ts';
 
 const WATCH_MS = 1_000;
 

@@ -1,6 +1,6 @@
 /** A command to many devices: what is stored of it, what is shown, and when it has gone wrong often enough. Pure. */
 import type { Device } from '../devices/devices.ts';
-import { RefusedError } from '../kit/errors.ts';
+import { RefusedMember } from '../kit/errors.ts';
 import { COMMAND_STATES, type CommandState } from './command.ts';
 
 /** Which devices: those that bear every tag and, if it is given, are in the list. */
@@ -126,5 +126,5 @@ function* everyDevice(registry: DeviceList): Generator<Device> {
 }
 
 function refuse(code: 'invalid' | 'not-found', detail: string): never {
-  throw new RefusedError(code, detail);
+  throw new RefusedMember(code, '/selector', detail);
 }

@@ -1,6 +1,6 @@
 /** Commands on a timetable: each scheduled time is written down once before anything is sent, so it never runs twice. */
 import type { Row, Table } from '../backplane/backplane.ts';
-import { Conflict, RefusedError } from '../kit/errors.ts';
+import { Conflict, RefusedError, RefusedMember } from '../kit/errors.ts';
 import type { Commands } from './commands.ts';
 import type { Groups } from './groups.ts';
 import type { RunRow, ScheduleDetails, ScheduleRow } from './schedule.ts';
@@ -103,9 +103,12 @@ export function createSchedules(deps: SchedulesDeps): Schedules {
     rules.checkTarget(details);
     commands.check(details);
     for (const id of [details.device ?? [], details.selector?.devices ?? []].flat())
-      if (!deviceExists(id)) refuse('not-found', `There is no device "${id.slice(0, 80)}".`);
+      if (!deviceExists(id)) {
+        const member = details.device === undefined ? '/selector/devices' : '/device';
+        throw new RefusedMember('not-found', member, `There is no device "${id.slice(0, 80)}".`);
+      }
     if (createTimetable(readCron(details.cron, details.timeZone)).next(now()) === undefined)
-      refuse('invalid', `"${details.cron}" never comes.`);
+      throw new RefusedMember('invalid', '/cron', `"${details.cron}" never comes.`);
     return details;
   }
 
@@ -162,7 +165,7 @@ export function createSchedules(deps: SchedulesDeps): Schedules {
         const row = { ...complete, id, series, createdAt: at, createdBy: actor, settledAt: at };
         return shown(await table.set(id, row, 0));
       } catch (error) {
-        if (error instanceof Conflict) refuse('exists', `There is a schedule "${id}" already.`);
+        if (error instanceof Conflict) throw new RefusedMember('exists', '/id', `There is a schedule "${id}" already.`);
         throw error;
       }
     },
@@ -205,6 +208,6 @@ interface Plan {
   next: number | undefined;
 }
 
-function refuse(code: 'invalid' | 'not-found' | 'exists' | 'too-many-schedules', detail: string): never {
+function refuse(code: 'not-found' | 'too-many-schedules', detail: string): never {
   throw new RefusedError(code, detail);
 }

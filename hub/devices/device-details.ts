@@ -1,5 +1,5 @@
 /** What may be said of a device: its id, tags and texts, and how a stored row changes by it. Pure. */
-import { RefusedError } from '../kit/errors.ts';
+import { RefusedMember } from '../kit/errors.ts';
 
 /** What a person may say about a device. `tags` replace all tags. */
 export interface DeviceDetails {
@@ -21,7 +21,7 @@ const ID_RULE = 'a letter or digit, then letters, digits, or . _ : - (64 at most
 
 /** Throws `RefusedError` (invalid). */
 export function checkId(id: string): void {
-  if (!DEVICE_ID.test(id)) refuse(`"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
+  if (!DEVICE_ID.test(id)) refuse('/id', `"${id.slice(0, 80)}" is no device id: ${ID_RULE}`);
 }
 
 /** What a row has of them; `null` takes one away. */
@@ -42,14 +42,15 @@ export function withDetails<T extends Detailed>(
 export function checkDetails({ tags = {}, description = '', expectedIntervalMs }: DeviceDetails) {
   const { least, most } = EXPECTED_INTERVAL_MS;
   if (typeof expectedIntervalMs === 'number' && !(expectedIntervalMs >= least && expectedIntervalMs <= most))
-    refuse(`The expected interval is ${least} to ${most} ms.`);
+    refuse('/expectedIntervalMs', `The expected interval is ${least} to ${most} ms.`);
   const names = Object.keys(tags);
-  if (names.length > MAX_TAGS) refuse(`A device has at most ${MAX_TAGS} tags.`);
+  if (names.length > MAX_TAGS) refuse('/tags', `A device has at most ${MAX_TAGS} tags.`);
   for (const name of names) {
-    if (!TAG_NAME.test(name)) refuse(`"${name.slice(0, 80)}" is no tag name: a letter, then letters, digits, _ or -.`);
-    if (!isText(tags[name])) refuse(`The tag "${name}" needs a line of at most ${MAX_TEXT} characters.`);
+    if (!TAG_NAME.test(name))
+      refuse('/tags', `"${name.slice(0, 80)}" is no tag name: a letter, then letters, digits, _ or -.`);
+    if (!isText(tags[name])) refuse('/tags', `The tag "${name}" needs a line of at most ${MAX_TEXT} characters.`);
   }
-  if (!isText(description)) refuse(`A description is a line of at most ${MAX_TEXT} characters.`);
+  if (!isText(description)) refuse('/description', `A description is a line of at most ${MAX_TEXT} characters.`);
 }
 
 /** Half of a surrogate pair is no text: it would be another one after a restart, when it was stored as UTF-8. */
@@ -57,6 +58,6 @@ function isText(text: unknown): boolean {
   return typeof text === 'string' && text.length <= MAX_TEXT && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
-function refuse(detail: string): never {
-  throw new RefusedError('invalid', detail);
+function refuse(member: string, detail: string): never {
+  throw new RefusedMember('invalid', member, detail);
 }

@@ -1,6 +1,6 @@
 /** The registry of devices: who may connect, with which token, and when each was last seen. */
 import type { Row, Table } from '../backplane/backplane.ts';
-import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
+import { Conflict, type Refusal, RefusedError, RefusedMember } from '../kit/errors.ts';
 import { checkDetails, checkId, type DeviceDetails, withDetails } from './device-details.ts';
 import { living, OVERLAP_MS, withNext, withUse } from './device-tokens.ts';
 import { createToken, type StoredToken } from './token.ts';
@@ -148,7 +148,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
       try {
         return { device: publicOf(await table.set(id, row, 0)), token };
       } catch (error) {
-        if (error instanceof Conflict) refuse('exists', `There is a device "${id}" already.`);
+        if (error instanceof Conflict) throw new RefusedMember('exists', '/id', `There is a device "${id}" already.`);
         throw error;
       }
     },
@@ -216,7 +216,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
   };
 }
 
-function refuse(code: 'exists' | 'not-found', detail: string): never {
+function refuse(code: 'not-found', detail: string): never {
   throw new RefusedError(code, detail);
 }
 

@@ -34,6 +34,22 @@ export interface CertificateKeeper {
   close(): void;
 }
 
+/** What a device needs to trust a hub whose certificate no authority has signed. */
+export interface OwnTrust {
+  /** The certificate; nothing in it is secret. */
+  pem: string;
+  /** Hosts that it is for. */
+  names: string[];
+}
+
+/** Of a certificate that signs itself; undefined for one that an authority has signed, for that is trusted already. */
+export function ownTrust(cert: string): OwnTrust | undefined {
+  const certificate = new X509Certificate(cert);
+  if (!certificate.checkIssued(certificate)) return undefined;
+  const names = [...(certificate.subjectAltName ?? '').matchAll(/(?:DNS|IP Address):([^,\s]+)/g)];
+  return { pem: certificate.toString(), names: names.map(([, name]) => name!) };
+}
+
 export interface KeeperOptions {
   files: CertificateFiles;
   minVersion: SecureVersion;

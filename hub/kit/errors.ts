@@ -88,6 +88,16 @@ export class RefusedError extends Error implements Refusal {
   }
 }
 
+/** A refusal for which one member of what was asked is to blame: what is wrong can be told where it was written. */
+export class RefusedMember extends RefusedError {
+  /** JSON pointer. */
+  readonly member: string;
+  constructor(code: RefusalCode, member: string, detail: string) {
+    super(code, detail);
+    this.member = member;
+  }
+}
+
 /** An adapter's server did not do its part; the same call may succeed later. */
 export class Unavailable extends Error {
   /** How long the server asked us to wait, if it said so. */

@@ -2,7 +2,7 @@
 import type { Table } from '../backplane/backplane.ts';
 import { createToken, hasExpired, type StoredToken } from '../devices/token.ts';
 import { createTokenIndex, type TokenFault } from '../devices/token-index.ts';
-import { Conflict, type Refusal, RefusedError } from '../kit/errors.ts';
+import { Conflict, type Refusal, RefusedError, RefusedMember } from '../kit/errors.ts';
 
 /** From the least to the most: a viewer sees, an operator changes devices, an admin changes operators. */
 export const ROLES = ['viewer', 'operator', 'admin'] as const;
@@ -85,7 +85,8 @@ export function createOperators(table: Table<OperatorRow>, { now = Date.now }: {
         const row = await table.set(name, { name, role, createdAt: now(), tokens: [stored] }, 0);
         return { operator: publicOf(row.value), token };
       } catch (error) {
-        if (error instanceof Conflict) throw new RefusedError('exists', `There is an operator "${name}" already.`);
+        if (error instanceof Conflict)
+          throw new RefusedMember('exists', '/name', `There is an operator "${name}" already.`);
         throw error;
       }
     },

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { configSchema } from '../../schemas/index.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SOURCE = join(ROOT, 'dashboard/src');
@@ -19,6 +20,15 @@ const sources = filesIn(SOURCE, /\.tsx?$/)
   .map((file) => ({ file: relative(SOURCE, file), text: readFileSync(file, 'utf8') }))
   .filter(({ file }) => file !== SHOWN);
 
+interface Options {
+  properties?: Record<string, Options>;
+}
+
+function isOption([first, ...rest]: string[], options: Options): boolean {
+  const here = options.properties?.[first!];
+  return here !== undefined && (rest.length === 0 || isOption(rest, here));
+}
+
 describe('the dashboard', () => {
   it('is read at all', () => expect(sources.length).toBeGreaterThan(40));
 
@@ -30,6 +40,13 @@ describe('the dashboard', () => {
         .map((what) => `${file} → ${what}`),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('names no option of the configuration that is not there', () => {
+    const named = sources.flatMap(({ text }) => [...text.matchAll(/<code>([a-z]+(?:\.[a-z]\w+)+)<\/code>/g)]);
+    const options = named.map(([, name]) => name!).filter((name) => name.split('.')[0]! in configSchema.properties);
+    expect(options).toContain('mqtt.brokers');
+    expect(options.filter((name) => !isOption(name.split('.'), configSchema as Options))).toEqual([]);
   });
 
   it('touches the network in dotted files only', () => {

@@ -41,6 +41,9 @@ it('shows who did what, when, from where and with what result', async () => {
   const table = await cli('audit', '--target', 'meter-7');
   expect(table.split('\n')[0]).toMatch(/^WHEN +WHO +WHAT +TARGET +RESULT +FROM +DETAIL$/);
   expect(table).toContain('enabled=false');
+  expect(table).toMatch(/admin +changed the device +meter-7 +ok/);
+  expect(await cli('audit', '--target', 'nobody')).toContain('tried to remove the device');
+  expect(await cli('audit', '--json')).not.toContain('words');
 });
 
 it('has a device that knocks with a token that was revoked, or while it is disabled', async () => {

@@ -1,6 +1,6 @@
 /** The programs that "Add device" shows: taken from the page as they are, run, and heard by the hub. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -60,10 +60,10 @@ async function programIn(page: Page, language: string): Promise<string> {
   return (await dialog.locator('pre').last().textContent())!;
 }
 
-/** Runs it in a folder with the hub's certificate; ends it after the test. */
-function run(program: string, args: string[], env: Record<string, string> = {}) {
-  if (hub.gateway.startsWith('wss:')) copyFileSync(join(hub.dataDir, 'tls/cert.pem'), join(folder, 'cert.pem'));
-  const child: ChildProcess = spawn(program, args, { cwd: folder, env: { ...process.env, ...env } });
+/** Runs it as it is, in a folder with nothing else; ends it after the test. */
+function run(program: string, args: string[]) {
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+  const child: ChildProcess = spawn(program, args, { cwd: folder, env });
   cleanups.push(() => void child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout!, child.stderr!]) stream.on('data', (chunk) => (output += chunk));
@@ -80,17 +80,16 @@ async function isHeard(id: string, output: () => string): Promise<void> {
 
 it.each([
   ['with the certificate of the hub', {}],
+  ['under a name that is not in its certificate', { HUB_API__HOST: '127.0.0.2', HUB_GATEWAY__HOST: '127.0.0.2' }],
   ['without TLS, as before a proxy', { HUB_GATEWAY__TLS__ENABLED: 'false' }],
 ])('Python and Node connect, send and are acknowledged %s', async (_, env) => {
   await startHub(env);
   const python = await programsFor('py-1');
-  // As its comment says: the certificate that the hub made itself is to be trusted.
-  writeFileSync(join(folder, 'device.py'), python.Python.replace('# tls.load', 'tls.load'));
+  writeFileSync(join(folder, 'device.py'), python.Python);
   await isHeard('py-1', run(PYTHON, ['device.py']));
   const node = await programsFor('node-1');
   writeFileSync(join(folder, 'device.mjs'), node.Node);
-  const trust = hub.gateway.startsWith('wss:') ? { NODE_EXTRA_CA_CERTS: 'cert.pem' } : undefined;
-  await isHeard('node-1', run(process.execPath, ['device.mjs'], trust));
+  await isHeard('node-1', run(process.execPath, ['device.mjs']));
 });
 
 it('Arduino names a door that opens, and says frames that are acknowledged', async () => {
@@ -101,6 +100,8 @@ it('Arduino names a door that opens, and says frames that are acknowledged', asy
   const [, head] = /String frame = "(.+)" \+ String\(\+\+seq\) \+ ",";/.exec(sketch)!;
   const [, rest] = /frame \+= R"json\((.+)\)json";/.exec(sketch)!;
   const frame = (seq: number) => JSON.parse(`${head!.replaceAll('\\"', '"')}${seq},${rest}`);
+  const [, pem] = /CA_PEM\[\] = R"pem\(\n([^)]+)\)pem"/.exec(sketch)!;
+  expect(pem).toBe(readFileSync(join(hub.dataDir, 'tls/cert.pem'), 'utf8').trim().concat('\n'));
   const url = `wss://${host}:${port}${path}`;
   const device = await connectRaw(hub, { url, protocols: [protocol!], headers: { [name!]: value! } });
   for (const seq of [1, 2]) {
@@ -123,4 +124,6 @@ it('they name the public address of a hub that says one', async () => {
   const { Python, Node, Arduino } = await programsFor('d');
   for (const program of [Python, Node]) expect(program).toContain('"wss://hub.example/devices/v1/device"');
   expect(Arduino).toContain('beginSslWithCA("hub.example", 443, "/devices/v1/device"');
+  // Whoever answers there has a certificate of its own.
+  expect(Python).toContain('tls = ssl.create_default_context()\n');
 });

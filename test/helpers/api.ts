@@ -212,6 +212,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     version: '0.0.0',
     status: () => STATUS,
     bridge: () => BRIDGE,
+    deviceTrust: () => ({ pem: 'PEM', names: ['localhost'] }),
     ready: () => ({ ready: state.ready, reasons: state.reasons }),
     presence,
     quarantine: {

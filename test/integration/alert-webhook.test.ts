@@ -81,4 +81,15 @@ describe('the webhook', () => {
     expect(refused).toBeInstanceOf(Unavailable);
     expect(refused?.message).toBe('no answer: ECONNREFUSED');
   });
+
+  it('says why it was not even tried, and neither address nor token', async () => {
+    url = 'http://127.0.0.1:9/secret';
+    expect((await failure())?.message).toBe(
+      'no answer: its port is one that no web client asks (bad port); take another',
+    );
+    const odd = createWebhook({ name: 'x', url, token: 'hush\nhush', timeoutMs: 1_000 }).send(NOTICE);
+    await expect(odd).rejects.toThrow(
+      /^no answer: the request cannot be made; is there something odd in its address or its token$/,
+    );
+  });
 });

@@ -31,6 +31,11 @@ describe('every route', () => {
     ]);
   });
 
+  it('that changes something has a deed for the audit log, and no other has one', () => {
+    for (const { method, path, deed } of routesHere())
+      expect([method, path, /^[a-z]+\/[a-z]+ [a-z -]+$/.test(deed ?? '')]).toEqual([method, path, method !== 'GET']);
+  });
+
   it('answers 401 without a token, with a wrong one, an expired one, a removed one, and with a device token', async () => {
     const { token } = await hub.devices.add('meter-7');
     const { token: expired } = await hub.operators.add('eve', 'admin', Date.now() - 1);
@@ -263,6 +268,7 @@ describe('devices', () => {
       status: 409,
       code: 'exists',
       detail: 'There is a device "a" already.',
+      errors: [{ in: 'body', path: '/id', message: 'There is a device "a" already.' }],
     });
   });
 });

@@ -25,10 +25,12 @@ describe('the audit log', () => {
         ...{ id: 2, at: expect.any(Number), from: '127.0.0.1', result: 'ok' },
         ...{ actor: 'operator:ada', action: 'PATCH /v1/devices/:id', target: 'meter-7' },
         detail: 'enabled=false description',
+        words: 'changed the device',
       },
       {
         ...{ id: 1, at: expect.any(Number), from: '127.0.0.1', result: 'ok' },
         ...{ actor: 'operator:otto', action: 'POST /v1/devices', target: 'meter-7' },
+        words: 'added the device',
       },
     ]);
     for (const { at } of found) expect(at).toBeGreaterThanOrEqual(began);

@@ -90,7 +90,7 @@ describe('mistakes that the hub finds', () => {
     ],
     [
       ['schedule', 'add', 's', '0 3 * * *', 'identify', '--all', '--zone', 'Mars'],
-      '"Mars" is no time zone: write it like Europe/Berlin or UTC.\n',
+      '--zone: "Mars" is no time zone: write it like Europe/Berlin or UTC.\n',
     ],
     [['devices', 'add', 'c', '--expires', '1ms'], '--expires must be at least 1s\n'],
     [['devices', 'set', 'a', '--tag', `floor=${'9'.repeat(999)}`], expect.stringMatching(/^--tag floor must /)],

@@ -334,7 +334,7 @@ describe('hub status and hub quarantine ls', () => {
     expect(stdout).toMatch(/^state +ready$/m);
     expect(stdout).toMatch(/^readings +42 accepted, 1 rejected$/m);
     expect(stdout).toMatch(/^journal +2 KiB of 1 GiB$/m);
-    expect(stdout).toMatch(/^store +ok +42 +1 +none$/m);
+    expect(stdout).toMatch(/^store +up to date +42 +1 +none$/m);
     expect(JSON.parse((await run(['status', '--json'])).stdout)).toEqual(hub.deps.status());
   });
 

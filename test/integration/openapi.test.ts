@@ -36,6 +36,7 @@ const CASES: Case[] = [
   { of: 'GET /asyncapi.json', status: 200 },
   { of: 'GET /v1/status', status: 200 },
   { of: 'GET /v1/bridge', status: 200 },
+  { of: 'GET /v1/gateway/certificate', status: 200 },
   { of: 'GET /v1/schemas', status: 200 },
   { of: 'GET /v1/jobs', status: 200 },
 

@@ -126,6 +126,19 @@ describe('a rule', () => {
     await expect(rules.remove('hot')).rejects.toMatchObject({ code: 'not-found' });
   });
 
+  it('that names a device that is not there is refused; one whose device has gone may be changed', async () => {
+    const deviceExists = (id: string) => devices.get(id) !== undefined;
+    const some = createRules({ configured: [], table: backplane.table('some'), context: CONTEXT, deviceExists });
+    const missing = { code: 'not-found', member: '/selector/devices', message: 'There is no device "nobody".' };
+    await expect(some.add('x', { kind: 'offline', selector: { devices: ['a', 'nobody'] } })).rejects.toMatchObject(
+      missing,
+    );
+    await some.add('x', { kind: 'offline', selector: { devices: ['a'] } });
+    await expect(some.change('x', { selector: { devices: ['nobody'] } })).rejects.toMatchObject(missing);
+    await devices.remove('a');
+    expect(await some.change('x', { enabled: false })).toMatchObject({ enabled: false });
+  });
+
   it('of the configuration is changed there and nowhere else', async () => {
     const configured = [{ id: 'hot', ...HOT }];
     const fixed = createRules({ configured, table: backplane.table('others'), context: CONTEXT });

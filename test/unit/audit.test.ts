@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Attempt, createAuditTrail } from '../../hub/api/audit-trail.ts';
+import { createAuditWords } from '../../hub/api/audit-words.ts';
 import type { Route } from '../../hub/api/route.ts';
 import { createSqliteAudit } from '../../hub/audit/audit.sqlite.ts';
 import type { Audit, AuditEvent } from '../../hub/audit/audit.ts';
@@ -12,6 +13,8 @@ import { createDamper } from '../../hub/audit/damper.ts';
 import { createToken } from '../../hub/devices/token.ts';
 
 const EVENT: AuditEvent = { actor: 'operator:otto', action: 'PATCH /v1/devices/:id', target: 'a', result: 'ok' };
+
+const route = (method: Route['method'], path: string) => ({ method, path }) as Route;
 
 let dir: string;
 let audit: Audit;
@@ -129,7 +132,6 @@ describe('strangers in the audit log', () => {
 });
 
 describe('the line of a request', () => {
-  const route = (method: Route['method'], path: string) => ({ method, path }) as Route;
   const lineOf = async (attempt: Partial<Attempt>, of = route('POST', '/v1/devices/:id/commands')) => {
     const known: AuditEvent[] = [];
     const strange: AuditEvent[] = [];
@@ -174,4 +176,18 @@ describe('the line of a request', () => {
   it('is not written for looking', async () => {
     expect(await lineOf({ operator }, route('GET', '/v1/devices'))).toEqual({ known: [], strange: [] });
   });
+});
+
+describe('an action in words', () => {
+  const rotate = { ...route('POST', '/v1/devices/:id/tokens'), deed: 'rotate/rotated the token' };
+  const wordsOf = createAuditWords([rotate, route('GET', '/v1/operators')]);
+
+  it.each([
+    ['POST /v1/devices/:id/tokens', 'ok', 'rotated the token'],
+    ['POST /v1/devices/:id/tokens', 'not-found', 'tried to rotate the token'],
+    ['GET /v1/operators', 'forbidden', 'tried to look'],
+    ['schedule.run', 'interrupted', 'tried to run the schedule'],
+    ['command.result', 'unknown-command', "tried to answer another's command"],
+    ['DELETE (not decodable)', 'invalid', undefined],
+  ])('%s, %s: %s', (action, result, words) => expect(wordsOf({ action, result })).toBe(words));
 });

@@ -1,5 +1,6 @@
 /** A form made from the JSON Schema of a command's parameters: its fields, and the parameters that the person filled in. */
 import type { JsonSchema } from '../hub/catalog.ts';
+import { numberFrom } from '../kit/form-values.ts';
 import { unitSign } from '../kit/format.ts';
 
 export interface FormField {
@@ -101,11 +102,11 @@ function readValue({ kind, schema, options }: FormField, written: string | boole
   }
 }
 
-function readNumber({ type, minimum, maximum }: JsonSchema, written: string): Read {
-  const value = Number(written.replace(',', '.'));
-  if (!Number.isFinite(value)) return { mistake: 'must be a number' };
-  if (type === 'integer' && !Number.isInteger(value)) return { mistake: 'must be a whole number' };
-  if (minimum !== undefined && value < minimum) return { mistake: `must be at least ${minimum}` };
-  if (maximum !== undefined && value > maximum) return { mistake: `must be at most ${maximum}` };
-  return { value };
+function readNumber({ type, minimum, maximum, unit }: JsonSchema, written: string): Read {
+  try {
+    const bounds = { least: minimum, most: maximum, whole: type === 'integer', unit: unitSign(unit) };
+    return { value: numberFrom(written, bounds) };
+  } catch (error) {
+    return { mistake: (error as Error).message };
+  }
 }

@@ -8,6 +8,7 @@ import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { confirmed, Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
+import { ifWritten, numberFrom, readAll } from '../kit/form-values.ts';
 import { count, things } from '../kit/format.ts';
 import { Icon } from '../kit/icons.tsx';
 import { PagedTable } from '../kit/paged-table.tsx';
@@ -21,7 +22,7 @@ import { commandTitle, paramsText } from './command-parts.tsx';
 import { CommandTable } from './command-table.tsx';
 import { TargetFields, useTarget } from './selector-fields.tsx';
 import { meant, OrderInputs, useOrder } from './send-form.tsx';
-import { targetOf } from './target.ts';
+import { TARGET_FIELDS, targetOf } from './target.ts';
 
 const ASK_MS = 2_000;
 
@@ -101,21 +102,24 @@ function Progress({ group: { counts, total, refused } }: { group: Group }) {
   );
 }
 
+const LIMITS = ['/parallel', '/stopWhenFailedPercent'];
+const MOST_DEVICES = 10_000;
+const PERCENT = { least: 0, most: 100, unit: '%' };
+
 function SendToMany({ onClose }: { onClose(): void }) {
   const order = useOrder();
   const target = useTarget();
   const [parallel, setParallel] = useState('');
   const [stopPercent, setStopPercent] = useState('');
-  const form = useForm(async () => {
-    const params = order.read();
-    if (!params || !order.type) return;
-    const to = targetOf(target);
+  const form = useForm([...LIMITS, ...TARGET_FIELDS, ...order.pointers], async () => {
+    const { target: to, ...what } = readAll({
+      target: () => targetOf(target),
+      ...order.readers,
+      parallel: () => ifWritten(parallel, (text) => numberFrom(text, { least: 1, most: MOST_DEVICES, whole: true })),
+      stopWhenFailedPercent: () => ifWritten(stopPercent, (text) => numberFrom(text, PERCENT)),
+    });
     if (!(await meant(order.type, targetText(to)))) return;
-    const limits = {
-      ...(parallel && { parallel: Number(parallel) }),
-      ...(stopPercent && { stopWhenFailedPercent: Number(stopPercent) }),
-    };
-    const body = { ...to, name: order.type.name, params, ...limits };
+    const body = { ...to, ...what };
     const { group, total } = await post<{ group: string; total: number }>('/v1/commands', body, {
       idempotencyKey: crypto.randomUUID(),
     });
@@ -126,7 +130,7 @@ function SendToMany({ onClose }: { onClose(): void }) {
   return (
     <Dialog title="Send a command to many devices" onClose={onClose}>
       <form class="fields" onSubmit={form.submit} noValidate>
-        <TargetFields target={target} mistake={form.mistakeAt('/selector')} />
+        <TargetFields target={target} mistakeAt={form.mistakeAt} />
         <OrderInputs order={order} mistakeAt={form.mistakeAt} />
         <div class="field-row">
           <TextField

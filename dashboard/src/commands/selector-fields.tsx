@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { TextField } from '../kit/fields.tsx';
 import { Choice } from '../kit/parts.tsx';
-import type { TargetKind, TargetText } from './target.ts';
+import { TARGET_FIELDS, type TargetKind, type TargetText } from './target.ts';
 
 const MANY: [TargetKind, string][] = [
   ['tags', 'With tags'],
@@ -24,7 +24,7 @@ interface TargetFieldsProps {
   target: Target;
   /** One device is a choice too. */
   single?: boolean;
-  mistake: string | undefined;
+  mistakeAt(pointer: string): string | undefined;
 }
 
 const LABELS: Record<Exclude<TargetKind, 'all'>, [label: string, placeholder: string]> = {
@@ -34,7 +34,7 @@ const LABELS: Record<Exclude<TargetKind, 'all'>, [label: string, placeholder: st
 };
 
 /** A choice and a field. */
-export function TargetFields({ target, single = false, mistake }: TargetFieldsProps) {
+export function TargetFields({ target, single = false, mistakeAt }: TargetFieldsProps) {
   const { kind, text, set } = target;
   const options: [TargetKind, string][] = single ? [['one', 'One device'], ...MANY] : MANY;
   return (
@@ -45,7 +45,7 @@ export function TargetFields({ target, single = false, mistake }: TargetFieldsPr
           label={LABELS[kind][0]}
           value={text}
           onText={(next) => set(kind, next)}
-          mistake={mistake}
+          mistake={TARGET_FIELDS.map(mistakeAt).find((mistake) => mistake !== undefined)}
           input={{ required: true, placeholder: LABELS[kind][1], spellcheck: false, autocomplete: 'off' }}
         />
       )}

@@ -6,23 +6,25 @@ import type { Command } from '../hub/commands.ts';
 import { commandsIn, useLive } from '../hub/live.ts';
 import { confirmed } from '../kit/dialog.tsx';
 import { PickField } from '../kit/fields.tsx';
+import { Mistaken, readAll } from '../kit/form-values.ts';
 import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { Life, StateBadge } from './command-parts.tsx';
-import { formFieldsOf, initialValues, paramsOf, type Values } from './form-model.ts';
+import { type FormField, formFieldsOf, initialValues, paramsOf, type Values } from './form-model.ts';
 import { SchemaFields } from './schema-fields.tsx';
 
 const ASK_AGAIN_MS = 600;
 
-/** What the fields of an order hold, and what is wrong with them. */
+/** What the fields of an order hold, and how they are read. */
 export interface OrderFields {
   type: CommandType | undefined;
   values: Values;
   pick(name: string): void;
   change(values: Values): void;
-  /** The parameters; undefined when something is wrong, which is shown then. */
-  read(): Record<string, unknown> | undefined;
-  mistakes: Record<string, string>;
+  /** For `readAll`. */
+  readers: { name(): string; params(): Record<string, unknown> };
+  /** JSON pointers of its fields. */
+  pointers: string[];
 }
 
 /** A command of the catalog with its parameters. */
@@ -31,26 +33,33 @@ export function useOrder(): OrderFields {
   const type = commandOf(name);
   const fields = formFieldsOf(type?.schema.params);
   const [values, setValues] = useState<Values>(() => initialValues(fields));
-  const [mistakes, setMistakes] = useState<Record<string, string>>({});
   return {
     type,
     values,
-    mistakes,
     change: setValues,
     pick(next) {
       setName(next);
       setValues(initialValues(formFieldsOf(commandOf(next)?.schema.params)));
-      setMistakes({});
     },
-    read() {
-      const read = paramsOf(fields, values);
-      setMistakes(read.mistakes);
-      return Object.keys(read.mistakes).length > 0 ? undefined : read.params;
-    },
+    pointers: ['/name', ...fields.map((field) => `/params/${field.name}`)],
+    readers: { name: () => nameOf(type), params: () => readParams(fields, values) },
   };
 }
 
-/** The part of a form that makes an order; `mistakeAt` tells what the hub found wrong. */
+function nameOf(type: CommandType | undefined): string {
+  if (!type) throw new Error('is needed');
+  return type.name;
+}
+
+/** Throws `Mistaken`. */
+function readParams(fields: FormField[], values: Values): Record<string, unknown> {
+  const { params, mistakes } = paramsOf(fields, values);
+  const found = Object.entries(mistakes).map(([name, message]) => ({ path: `/${name}`, message }));
+  if (found.length > 0) throw new Mistaken(found);
+  return params;
+}
+
+/** The part of a form that makes an order; `mistakeAt` tells what is wrong with it. */
 export function OrderInputs({
   order,
   mistakeAt,
@@ -58,7 +67,7 @@ export function OrderInputs({
   order: OrderFields;
   mistakeAt(pointer: string): string | undefined;
 }) {
-  const { type, values, mistakes } = order;
+  const { type, values } = order;
   return (
     <>
       <PickField
@@ -67,12 +76,13 @@ export function OrderInputs({
         options={catalog.value.commands.map(({ name, title }) => [name, title])}
         onPick={order.pick}
         hint={type?.description}
+        mistake={mistakeAt('/name')}
       />
       <SchemaFields
         fields={formFieldsOf(type?.schema.params)}
         values={values}
         onChange={order.change}
-        mistakeOf={(name) => mistakes[name] ?? mistakeAt(`/params/${name}`)}
+        mistakeOf={(name) => mistakeAt(`/params/${name}`)}
       />
     </>
   );
@@ -88,10 +98,9 @@ export async function meant(type: CommandType | undefined, to: string): Promise<
 export function SendForm({ device, isOnline }: { device: string; isOnline: boolean }) {
   const order = useOrder();
   const [sent, setSent] = useState<Command>();
-  const form = useForm(async () => {
-    const params = order.read();
-    if (!params || !order.type || !(await meant(order.type, device))) return;
-    const body = { name: order.type.name, params };
+  const form = useForm(order.pointers, async () => {
+    const body = readAll(order.readers);
+    if (!(await meant(order.type, device))) return;
     setSent(await post<Command>(path`/v1/devices/${device}/commands`, body, { idempotencyKey: crypto.randomUUID() }));
   });
   useFollowing(sent, setSent);

@@ -2,6 +2,9 @@
 import { tagsFromText } from '../devices/tag-text.ts';
 import type { Selector } from '../hub/commands.ts';
 
+/** Where the mistakes of a target are told: by the form itself, and by the hub. */
+export const TARGET_FIELDS = ['/target', '/device', '/selector'];
+
 export type TargetKind = 'tags' | 'devices' | 'all' | 'one';
 
 export interface TargetText {

@@ -2,9 +2,10 @@
 import { useState } from 'preact/hooks';
 import { catalog } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
-import { gatewayUrl } from '../hub/gateway.ts';
+import { gatewayTrust, gatewayUrl } from '../hub/gateway.ts';
 import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
+import { deviceIdFrom, readAll } from '../kit/form-values.ts';
 import { Choice, Copyable } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { linkTo } from '../router.ts';
@@ -31,16 +32,21 @@ function AddForm({ onMade, onCancel }: { onMade(device: { id: string; token: str
   const [id, setId] = useState('');
   const [description, setDescription] = useState('');
   const [tags, setTags] = useState('');
-  const form = useForm(async () => {
-    onMade(await post('/v1/devices', { id: id.trim(), description, tags: tagsFromText(tags) }));
+  const form = useForm(['/id', '/description', '/tags'], async () => {
+    const device = readAll({
+      id: () => deviceIdFrom(id),
+      description: () => description,
+      tags: () => tagsFromText(tags),
+    });
+    onMade(await post('/v1/devices', device));
   });
   return (
-    <form class="fields" onSubmit={form.submit}>
+    <form class="fields" onSubmit={form.submit} noValidate>
       <TextField
         label="Id"
         value={id}
         onText={setId}
-        hint="How it is called for ever; letters, digits, dots, dashes and underscores."
+        hint="How it is called for ever; letters, digits, and . _ : - after the first."
         mistake={form.mistakeAt('/id')}
         input={{ required: true, maxLength: 64, autocomplete: 'off', spellcheck: false, placeholder: 'meter-7' }}
       />
@@ -74,7 +80,12 @@ export function NewToken({ title, id, token, onClose }: { title: string; id: str
       <Copyable text={token} label="the token" />
       <Choice label="Language" options={LANGUAGES} value={language} onPick={(next) => setLanguage(next)} />
       <Copyable
-        text={snippetOf(language, { url: gatewayUrl(), token, ...sampleOf(catalog.value.streams[0]) })}
+        text={snippetOf(language, {
+          url: gatewayUrl(),
+          trust: gatewayTrust(),
+          token,
+          ...sampleOf(catalog.value.streams[0]),
+        })}
         label="the program"
       />
       <footer>

@@ -71,6 +71,9 @@ export function DevicePage({ id }: { id: string }) {
   );
 }
 
+/** The hub's word; then it counts from when the device was added. */
+const NEVER = 'never connected';
+
 function Head({ device }: { device: DeviceWithLast }) {
   const { id, presence, enabled, tags, description } = device;
   return (
@@ -82,7 +85,8 @@ function Head({ device }: { device: DeviceWithLast }) {
         <h1>{id}</h1>
         <PresenceBadge presence={presence} enabled={enabled} />
         <span class="soft">
-          {presence.reason}, <Ago at={presence.since} />
+          {presence.reason}, {presence.reason === NEVER && 'added '}
+          <Ago at={presence.since} />
         </span>
       </div>
       {(description || Object.keys(tags).length > 0) && (

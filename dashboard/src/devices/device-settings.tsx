@@ -5,6 +5,7 @@ import { type DeviceToken, type DeviceWithLast, deviceUrl } from '../hub/devices
 import { may } from '../hub/session.ts';
 import { confirmed } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
+import { ifWritten, millisecondsFrom, readAll } from '../kit/form-values.ts';
 import { span } from '../kit/format.ts';
 import { Icon } from '../kit/icons.tsx';
 import { Act, Card, Facts, Trouble } from '../kit/parts.tsx';
@@ -15,7 +16,7 @@ import { goTo } from '../router.ts';
 import { NewToken } from './add-device.tsx';
 import type { DevicePartProps } from './device-page.tsx';
 import { Tags } from './device-parts.tsx';
-import { tagsFromText, tagsToText } from './tag-text.ts';
+import { QUIET_MS, tagsFromText, tagsToText } from './tag-text.ts';
 
 /** A viewer sees, an operator changes. */
 export function DeviceSettings({ device, reload }: DevicePartProps) {
@@ -51,14 +52,18 @@ function Details({ device, reload }: DevicePartProps) {
   const [tags, setTags] = useState(tagsToText(device.tags));
   const { expectedIntervalMs } = device;
   const [seconds, setSeconds] = useState(expectedIntervalMs === undefined ? '' : String(expectedIntervalMs / 1_000));
-  const form = useForm(async () => {
-    const quiet = seconds.trim() === '' ? null : Number(seconds) * 1_000;
-    await patch(deviceUrl(device.id), { description, tags: tagsFromText(tags), expectedIntervalMs: quiet });
+  const form = useForm(['/description', '/tags', '/expectedIntervalMs'], async () => {
+    const details = readAll({
+      description: () => description,
+      tags: () => tagsFromText(tags),
+      expectedIntervalMs: () => ifWritten(seconds, (text) => millisecondsFrom(text, QUIET_MS)) ?? null,
+    });
+    await patch(deviceUrl(device.id), details);
     say('Saved.');
     reload();
   });
   return (
-    <form class="fields" onSubmit={form.submit}>
+    <form class="fields" onSubmit={form.submit} noValidate>
       <TextField
         label="Description"
         value={description}

@@ -1,5 +1,7 @@
 /** Programs to start a device from, with its address and token already in them. */
 
+import type { Trust } from '../hub/gateway.ts';
+
 export type Language = 'python' | 'arduino' | 'node';
 
 /** Each language, by the name people know. */
@@ -13,6 +15,8 @@ export interface Setting {
   /** `wss://host:8443/v1/device`. */
   url: string;
   token: string;
+  /** What the device must trust, when no authority has signed it. */
+  trust: Trust;
   /** Stream and a reading of it. */
   stream: string;
   reading: Record<string, unknown>;
@@ -23,11 +27,20 @@ const MAKERS: Record<Language, (setting: Setting) => string> = { python, arduino
 /** The whole program. */
 export const snippetOf = (language: Language, setting: Setting): string => MAKERS[language](setting);
 
-function python({ url, token, stream, reading }: Setting): string {
-  const tls = url.startsWith('wss:')
-    ? `tls = ssl.create_default_context()
-# tls.load_verify_locations("cert.pem")  # the hub's own certificate: tls/cert.pem of its data folder`
-    : 'tls = None';
+/**
+ * The name under which the certificate is checked, where it is not for the host of the address. Nobody else has a certificate
+ * that is trusted, so any name of it will do.
+ */
+function otherName({ url, trust: { names = [] } }: Setting): string | undefined {
+  return names.includes(new URL(url).hostname) ? undefined : names[0];
+}
+
+function python(setting: Setting): string {
+  const { url, token, trust, stream, reading } = setting;
+  const isTls = url.startsWith('wss:');
+  const own = `tls = ssl.create_default_context(cadata="""${trust.pem}""")  # the hub's own certificate`;
+  const tls = !isTls ? 'tls = None' : trust.pem ? own : 'tls = ssl.create_default_context()';
+  const name = isTls && otherName(setting);
   return `# pip install websockets; a device that survives any failure: docs/examples/device.py of Telemetry Hub
 import asyncio, json, ssl, websockets
 
@@ -36,7 +49,7 @@ TOKEN = ${JSON.stringify(token)}
 ${tls}
 
 async def main():
-    async with websockets.connect(URL, ssl=tls, subprotocols=["telemetry-hub.v1", "bearer." + TOKEN]) as hub:
+    async with websockets.connect(URL, ssl=tls,${name ? ` server_hostname=${JSON.stringify(name)},` : ''} subprotocols=["telemetry-hub.v1", "bearer." + TOKEN]) as hub:
         seq = 0
         while True:
             seq += 1
@@ -58,15 +71,16 @@ function pythonValue(reading: Record<string, unknown>): string {
   return `{${members.join(', ')}}`;
 }
 
-function node({ url, token, stream, reading }: Setting): string {
-  const how = url.startsWith('wss:')
-    ? "; with the hub's own certificate: NODE_EXTRA_CA_CERTS=cert.pem node device.mjs"
-    : '';
-  return `// npm install ws${how}
+function node(setting: Setting): string {
+  const { url, token, trust, stream, reading } = setting;
+  const name = otherName(setting);
+  const own = `
+  ca: \`${trust.pem}\`, // the hub's own certificate${name ? `\n  servername: ${JSON.stringify(name)},` : ''}`;
+  return `// npm install ws
 import WebSocket from 'ws';
 
 const hub = new WebSocket(${JSON.stringify(url)}, 'telemetry-hub.v1', {
-  headers: { authorization: 'Bearer ${token}' },
+  headers: { authorization: 'Bearer ${token}' },${url.startsWith('wss:') && trust.pem ? own : ''}
 });
 let seq = 0;
 hub.on('open', () =>
@@ -84,16 +98,14 @@ hub.on('close', (code, reason) => {
 `;
 }
 
-function arduino({ url, token, stream, reading }: Setting): string {
+function arduino({ url, token, trust, stream, reading }: Setting): string {
   const { protocol, hostname, port, pathname } = new URL(url);
   const isTls = protocol === 'wss:';
   const rest = JSON.stringify({ type: 'telemetry', stream, readings: [reading] }).slice(1);
   const certificate = `
-// The hub's own certificate: paste tls/cert.pem of its data folder.
+// ${trust.pem ? "The hub's own certificate." : "The root of the authority that signed the hub's certificate: paste it here."}
 const char CA_PEM[] = R"pem(
------BEGIN CERTIFICATE-----
------END CERTIFICATE-----
-)pem";
+${trust.pem ?? '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'})pem";
 `;
   const begin = isTls
     ? `hub.beginSslWithCA("${hostname}", ${port || 443}, "${pathname}", CA_PEM, "telemetry-hub.v1");`

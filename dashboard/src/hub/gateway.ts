@@ -7,10 +7,26 @@ const USUAL = ':8443/v1/device';
 const LOCAL_NAMES = ['127.0.0.1', '0.0.0.0', 'localhost', '[::]', '[::1]'];
 const told = signal<string | undefined>(undefined);
 
+/** A certificate that no authority has signed, and the hosts that it is for; empty when devices need none. */
+export interface Trust {
+  pem?: string;
+  names?: string[];
+}
+
+const trust = signal<Trust>({});
+
 /** Asks the hub. Throws `HubRefusal`, `HubAway`. */
 export async function loadGateway(): Promise<void> {
-  told.value = (await get<HubStatus>('/v1/status')).gatewayUrl;
+  const [status, certificate] = await Promise.all([
+    get<HubStatus>('/v1/status'),
+    get<Trust>('/v1/gateway/certificate'),
+  ]);
+  told.value = status.gatewayUrl;
+  trust.value = certificate;
 }
+
+/** What devices are to trust. */
+export const gatewayTrust = (): Trust => trust.value;
 
 /** The address for devices. */
 export const gatewayUrl = (): string => addressFor(told.value, location.hostname);

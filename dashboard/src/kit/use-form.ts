@@ -1,21 +1,27 @@
-/** A form that is sent to the hub: busy while it is under way, and what the hub refuses stands at the field it is about. */
-import { useState } from 'preact/hooks';
-import { HubRefusal } from '../hub/client.http.ts';
+/** A form that is sent to the hub: busy while it is under way; a mistake stands at its field, and over the form only when no field is to blame. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { placed } from './form-values.ts';
 
 export interface Form {
   busy: boolean;
-  /** What is wrong as a whole. */
+  /** What is wrong as a whole: what no field tells. */
   error: Error | undefined;
-  /** What is wrong with the member at this JSON pointer. */
+  /** What is wrong with the member at this JSON pointer, which is one of the fields. */
   mistakeAt(pointer: string): string | undefined;
   submit(event: Event): void;
 }
 
-/** `send` rejects when the hub refuses; the form stays as it is then. */
-export function useForm(send: () => Promise<unknown>): Form {
+/**
+ * `send` reads the fields (`readAll`) and asks the hub; when it rejects, the form stays as it is. `fields`: JSON pointers of
+ * the members for which there is a field that shows `mistakeAt`.
+ */
+export function useForm(fields: readonly string[], send: () => Promise<unknown>): Form {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<Error>();
-  const mistakes = error instanceof HubRefusal ? error.mistakes : [];
+  const { at, rest } = placed(error, fields);
+  const element = useRef<Element>(undefined);
+  // Who cannot see where it is red is taken there.
+  useEffect(() => element.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus(), [error]);
   const run = async () => {
     setBusy(true);
     setError(undefined);
@@ -24,10 +30,11 @@ export function useForm(send: () => Promise<unknown>): Form {
   };
   return {
     busy,
-    error,
-    mistakeAt: (pointer) => mistakes.find(({ path }) => path === pointer)?.message,
+    error: rest,
+    mistakeAt: (pointer) => at.get(pointer),
     submit(event) {
       event.preventDefault();
+      element.current = event.currentTarget as Element;
       if (!busy) void run();
     },
   };

@@ -78,7 +78,7 @@ export function Channels() {
         keyOf={({ name }) => name}
         empty={
           <Empty icon="alerts" title="Nobody is told">
-            Name a webhook in the configuration: <code>hub config docs</code> tells of <code>alerts.channels</code>.
+            Name a webhook in the configuration: <code>hub config docs</code> tells of <code>alerts.webhooks</code>.
           </Empty>
         }
       />

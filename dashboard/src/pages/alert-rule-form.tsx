@@ -1,14 +1,15 @@
 /** The form of a rule of alerts, a new one or one that is there: what is watched decides which fields it has. */
 import { useState } from 'preact/hooks';
 import { TargetFields, useTarget } from '../commands/selector-fields.tsx';
-import { targetOf } from '../commands/target.ts';
+import { TARGET_FIELDS, targetOf } from '../commands/target.ts';
 import { catalog } from '../hub/catalog.ts';
 import { patch, path, post } from '../hub/client.http.ts';
 import { targetText } from '../hub/commands.ts';
 import { Dialog, FormEnd } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
+import { readAll, taskNameFrom } from '../kit/form-values.ts';
 import { useForm } from '../kit/use-form.ts';
-import { changeOf, isAboutDevices, ruleFrom, type Texts, targetIn, textsOf } from './alert-rule.ts';
+import { changeOf, isAboutDevices, RULE_FIELDS, ruleReaders, type Texts, targetIn, textsOf } from './alert-rule.ts';
 import { KindFields, numbersOf, type RuleFieldsProps } from './alert-rule-fields.tsx';
 import { KIND_TITLES, RULE_KINDS, type Rule, SEVERITIES } from './alert-words.ts';
 
@@ -48,7 +49,7 @@ export function RuleForm({ rule, onClose, onDone }: RuleFormProps) {
         />
         <KindFields texts={texts} set={set} mistakeAt={mistakeAt} />
         <LastingFields texts={texts} set={set} mistakeAt={mistakeAt} />
-        {isAboutDevices(texts.kind) && target && <TargetFields target={target} mistake={mistakeAt('/selector')} />}
+        {isAboutDevices(texts.kind) && target && <TargetFields target={target} mistakeAt={mistakeAt} />}
         {isAboutDevices(texts.kind) && !target && <p class="soft">For {targetText(rule!)}, as before.</p>}
         <TellingFields texts={texts} set={set} mistakeAt={mistakeAt} />
         <FormEnd form={form} yes={rule ? 'Save' : 'Add'} onCancel={onClose} />
@@ -68,12 +69,16 @@ function useRule(rule: Rule | undefined, onDone: () => void) {
   }));
   const before = targetIn(rule?.selector);
   const target = useTarget(before?.kind ?? 'all', before?.text);
-  const form = useForm(async () => {
+  const form = useForm([...RULE_FIELDS, ...TARGET_FIELDS], async () => {
     const isForSome = isAboutDevices(texts.kind) && target.kind !== 'all';
-    const whom = !before ? { selector: rule!.selector } : isForSome ? targetOf(target) : {};
-    const details = { ...ruleFrom(texts), ...(isAboutDevices(texts.kind) && whom) };
-    if (rule) await patch(path`/v1/alerts/rules/${rule.id}`, changeOf(rule, details));
-    else await post('/v1/alerts/rules', { id: (texts.id ?? '').trim(), ...details });
+    const { target: to, ...details } = readAll({
+      ...(!rule && { id: () => taskNameFrom(texts.id ?? '') }),
+      ...ruleReaders(texts),
+      target: () => (!before ? { selector: rule!.selector } : isForSome ? targetOf(target) : {}),
+    });
+    const said = { ...details, ...(isAboutDevices(texts.kind) && to) };
+    if (rule) await patch(path`/v1/alerts/rules/${rule.id}`, changeOf(rule, said));
+    else await post('/v1/alerts/rules', said);
     onDone();
   });
   const set = (more: Texts) => setTexts((all) => ({ ...all, ...more }));

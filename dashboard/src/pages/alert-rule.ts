@@ -2,6 +2,7 @@
 import type { TargetText } from '../commands/target.ts';
 import { tagsToText } from '../devices/tag-text.ts';
 import type { Selector } from '../hub/commands.ts';
+import { millisecondsFrom, numberFrom } from '../kit/form-values.ts';
 import type { Rule } from './alert-words.ts';
 
 /** What the fields of the form hold. */
@@ -10,36 +11,76 @@ export type Texts = Record<string, string>;
 /** What the API takes, as far as the form says it. */
 export type Details = Record<string, unknown>;
 
-/** What is no number goes to the hub as it was written: it says at which field that is. */
-function numberIn(text = '', factor = 1): number | string {
-  const number = Number(text);
-  return text.trim() !== '' && Number.isFinite(number) ? number * factor : text;
-}
+const DAY_MS = 86_400_000;
+/** What the hub takes; milliseconds. */
+export const RULE_BOUNDS = {
+  forMs: { least: 0, most: 30 * DAY_MS },
+  clearForMs: { least: 0, most: 30 * DAY_MS },
+  windowMs: { least: 1_000, most: DAY_MS },
+  lagMs: { least: 1 },
+  readings: { least: 0, whole: true },
+} as const;
+
+/** JSON pointers of what the form has a field for. */
+export const RULE_FIELDS = ['/id', '/above', '/below', '/clear', '/description'].concat(
+  Object.keys(RULE_BOUNDS).map((name) => `/${name}`),
+);
 
 /** Seconds in the form, milliseconds in the API. */
-const ms = (seconds: string | undefined) => numberIn(seconds, 1_000);
 const seconds = (durationMs: number | undefined) => (durationMs ? String(durationMs / 1_000) : '');
 
 /** Rules of the others are about the hub. */
 export const isAboutDevices = (kind: string | undefined) => kind !== 'quarantine' && kind !== 'lag';
 
-/** What the API takes. */
-export function ruleFrom(texts: Texts): Details {
-  const { kind = 'field', stream, field, side = 'above', limit, clear, severity } = texts;
+type Readers = Record<string, () => unknown>;
+
+/** What the API takes, member by member, for `readAll`: each throws an `Error` for people. */
+export function ruleReaders(texts: Texts): Readers {
+  const { kind = 'field', stream, severity } = texts;
   const description = texts.description?.trim();
-  const common = {
-    kind,
-    severity,
-    ...(description && { description }),
-    ...(texts.for && { forMs: ms(texts.for) }),
-    ...(texts.clearFor && { clearForMs: ms(texts.clearFor) }),
+  const common: Readers = {
+    kind: () => kind,
+    severity: () => severity,
+    ...(description && { description: () => description }),
+    ...((texts.for || kind === 'no-reading') && { forMs: () => lasting(kind, texts.for ?? '') }),
+    ...(texts.clearFor && { clearForMs: () => millisecondsFrom(texts.clearFor!, RULE_BOUNDS.clearForMs) }),
   };
-  if (kind === 'field')
-    return { ...common, stream, field, [side]: numberIn(limit), ...(clear && { clear: numberIn(clear) }) };
-  if (kind === 'quarantine')
-    return { ...common, forMs: 0, readings: numberIn(texts.readings), windowMs: ms(texts.window) };
-  if (kind === 'lag') return { ...common, lagMs: ms(texts.lag) };
-  return { ...common, ...(kind === 'no-reading' && stream && { stream }) };
+  if (kind === 'field') return { ...common, ...limitReaders(texts) };
+  if (kind === 'quarantine') return { ...common, ...refusedReaders(texts) };
+  if (kind === 'lag') return { ...common, lagMs: () => millisecondsFrom(texts.lag ?? '', RULE_BOUNDS.lagMs) };
+  return { ...common, ...(kind === 'no-reading' && stream && { stream: () => stream }) };
+}
+
+function lasting(kind: string, text: string): number {
+  const forMs = millisecondsFrom(text, RULE_BOUNDS.forMs);
+  if (kind === 'no-reading' && forMs === 0) throw new Error('must be more than 0: so long a device may be quiet');
+  return forMs;
+}
+
+function refusedReaders({ readings = '', window = '' }: Texts): Readers {
+  return {
+    forMs: () => 0,
+    readings: () => numberFrom(readings, RULE_BOUNDS.readings),
+    windowMs: () => millisecondsFrom(window, RULE_BOUNDS.windowMs),
+  };
+}
+
+function limitReaders({ stream, field, side = 'above', limit = '', clear = '' }: Texts): Readers {
+  return {
+    stream: () => stream,
+    field: () => field,
+    [side]: () => numberFrom(limit),
+    ...(clear.trim() !== '' && { clear: () => clearFrom(clear, side, limit) }),
+  };
+}
+
+/** It is over on the other side of the limit, or at it. */
+function clearFrom(text: string, side: string, limit: string): number {
+  const clear = numberFrom(text);
+  const bound = Number(limit.trim().replace(',', '.'));
+  if (side === 'above' && clear > bound) throw new Error('must not be above the limit');
+  if (side === 'below' && clear < bound) throw new Error('must not be below the limit');
+  return clear;
 }
 
 /** A rule as the form shows it. */

@@ -12,6 +12,8 @@ interface Entry {
   at: number;
   actor: string;
   action: string;
+  /** The action for people; absent of what has no name. */
+  words?: string;
   target: string;
   result: string;
   from?: string;
@@ -21,7 +23,7 @@ interface Entry {
 const COLUMNS: Column<Entry>[] = [
   { name: 'at', title: 'When', width: '190px', cell: ({ at }) => <Moment at={at} /> },
   { name: 'actor', title: 'Who', width: '150px', cell: ({ actor }) => actor.replace(/^operator:/, '') },
-  { name: 'action', title: 'What', cell: ({ action, detail }) => <span title={detail}>{action}</span> },
+  { name: 'action', title: 'What', cell: What },
   { name: 'target', title: 'Of what', width: '18%', cell: ({ target }) => target },
   {
     name: 'result',
@@ -31,6 +33,14 @@ const COLUMNS: Column<Entry>[] = [
   },
   { name: 'from', title: 'From', width: '140px', lesser: true, cell: ({ from }) => <code>{from}</code> },
 ];
+
+function What({ action, words = action, detail }: Entry) {
+  return (
+    <span title={[action, detail].filter(Boolean).join(', ')}>
+      {words} {detail && <small>{detail}</small>}
+    </span>
+  );
+}
 
 /** The log, of one target or of all. */
 export function AuditList({ target, actor }: { target?: string; actor?: string }) {

@@ -52,7 +52,7 @@ interface Bridge {
 
 const ASK_MS = 2_000;
 
-/** Only on hubs that have a bridge. */
+/** Of a hub without brokers it says how to name one. */
 export function BridgePage() {
   const { data, error, reload } = useResource('bridge', (signal) => get<Bridge>('/v1/bridge', { signal }), ASK_MS);
   if (!data) return error ? <Trouble error={error} onRetry={reload} /> : <Waiting />;

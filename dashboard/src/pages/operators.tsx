@@ -5,6 +5,7 @@ import { useResource } from '../hub/resource.ts';
 import { ROLES, type Role, session } from '../hub/session.ts';
 import { confirmed, Dialog, FormEnd } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
+import { operatorNameFrom, readAll } from '../kit/form-values.ts';
 import { Icon } from '../kit/icons.tsx';
 import { Act, Badge, Copyable, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
@@ -146,13 +147,13 @@ function AddOperator({ onClose, onMade }: { onClose(): void; onMade(made: Made):
   const [name, setName] = useState('');
   const [role, setRole] = useState<Role>('viewer');
   const [days, setDays] = useState('');
-  const form = useForm(async () => {
+  const form = useForm(['/name'], async () => {
     const life = days === '' ? {} : { expiresInMs: Number(days) * DAY_MS };
-    onMade(await post<Made>('/v1/operators', { name: name.trim(), role, ...life }));
+    onMade(await post<Made>('/v1/operators', { ...readAll({ name: () => operatorNameFrom(name) }), role, ...life }));
   });
   return (
     <Dialog title="Add an operator" onClose={onClose}>
-      <form class="fields" onSubmit={form.submit}>
+      <form class="fields" onSubmit={form.submit} noValidate>
         <TextField
           label="Name"
           value={name}

@@ -4,9 +4,20 @@ import { formFieldsOf, initialValues, paramsOf } from '../../../dashboard/src/co
 import { targetOf } from '../../../dashboard/src/commands/target.ts';
 import { sampleOf } from '../../../dashboard/src/devices/sample.ts';
 import { tagsFromText, tagsToText } from '../../../dashboard/src/devices/tag-text.ts';
-import { changeOf, ruleFrom, targetIn, textsOf } from '../../../dashboard/src/pages/alert-rule.ts';
+import { type Mistaken, readAll } from '../../../dashboard/src/kit/form-values.ts';
+import { changeOf, ruleReaders, type Texts, targetIn, textsOf } from '../../../dashboard/src/pages/alert-rule.ts';
 import type { Rule } from '../../../dashboard/src/pages/alert-words.ts';
 import { loadCatalog } from '../../../schemas/index.ts';
+
+const ruleFrom = (texts: Texts) => readAll(ruleReaders(texts));
+
+function mistakesOf(read: () => unknown) {
+  try {
+    return read();
+  } catch (error) {
+    return (error as Mistaken).mistakes;
+  }
+}
 
 const SCHEMA = {
   type: 'object',
@@ -50,8 +61,8 @@ describe('a form of a command', () => {
     ['seconds', '', 'is needed'],
     ['seconds', '1.5', 'must be a whole number'],
     ['seconds', 'soon', 'must be a number'],
-    ['seconds', '0', 'must be at least 1'],
-    ['seconds', '61', 'must be at most 60'],
+    ['seconds', '0', 'must be at least 1 s'],
+    ['seconds', '61', 'must be at most 60 s'],
     ['settings', '{', 'is no JSON'],
   ])('says what is wrong with %s "%s": %s', (name, value, message) => {
     const { mistakes } = paramsOf(fields, { ...begun, seconds: '5', [name]: value });
@@ -91,8 +102,9 @@ describe('tags as text', () => {
     expect(tagsFromText(tagsToText(tags))).toEqual(tags);
   });
 
-  it('without = are no tags', () => {
+  it('without =, or with a name that the hub does not take, are no tags', () => {
     expect(() => tagsFromText('floor')).toThrow('“floor” is no tag: write name=value.');
+    expect(() => tagsFromText('1st=a')).toThrow('“1st” is no name of a tag: a letter, then letters, digits, _ or -.');
   });
 });
 
@@ -115,11 +127,53 @@ describe('a rule of alerts', () => {
     expect(ruleFrom({ ...texts, kind: 'lag', lag: '30' })).toMatchObject({ kind: 'lag', lagMs: 30_000 });
   });
 
-  it('sends what is no number as it was written, so that the hub says where', () => {
-    expect(ruleFrom({ kind: 'field', side: 'above', limit: '', for: 'long' })).toMatchObject({
-      above: '',
-      forMs: 'long',
-    });
+  it.each([
+    [
+      { kind: 'field', side: 'below', limit: '' },
+      { path: '/below', message: 'is needed' },
+    ],
+    [
+      { kind: 'field', side: 'above', limit: 'warm' },
+      { path: '/above', message: 'must be a number' },
+    ],
+    [
+      { kind: 'field', limit: '30', clear: '31' },
+      { path: '/clear', message: 'must not be above the limit' },
+    ],
+    [
+      { kind: 'field', side: 'below', limit: '3', clear: '2' },
+      { path: '/clear', message: 'must not be below the limit' },
+    ],
+    [
+      { kind: 'offline', for: 'long' },
+      { path: '/forMs', message: 'must be a number' },
+    ],
+    [
+      { kind: 'offline', clearFor: '-1' },
+      { path: '/clearForMs', message: 'must be at least 0 s' },
+    ],
+    [
+      { kind: 'no-reading', for: '0' },
+      { path: '/forMs', message: 'must be more than 0: so long a device may be quiet' },
+    ],
+    [
+      { kind: 'no-reading', for: '' },
+      { path: '/forMs', message: 'is needed' },
+    ],
+    [
+      { kind: 'quarantine', readings: '1.5', window: '1' },
+      { path: '/readings', message: 'must be a whole number' },
+    ],
+    [
+      { kind: 'quarantine', readings: '1', window: '0,5' },
+      { path: '/windowMs', message: 'must be at least 1 s' },
+    ],
+    [
+      { kind: 'quarantine', readings: '1', window: '90000' },
+      { path: '/windowMs', message: 'must be at most 86400 s (1 day)' },
+    ],
+  ] as [Texts, object][])('of %o is told at its field what is wrong: %o', (texts, mistake) => {
+    expect(mistakesOf(() => ruleFrom(texts))).toEqual([mistake]);
   });
 
   const COMMON = { severity: 'info', description: 'look', clearForMs: 30_000, enabled: true, origin: 'api' } as const;

@@ -141,6 +141,7 @@ describe('devices', () => {
     const text = snippetOf(language, {
       url: 'wss://hub.example:8443/v1/device',
       token: 'thd_x',
+      trust: {},
       stream: 'power',
       reading: { power: 1 },
     });
