@@ -68,6 +68,7 @@ export function createAlerts(deps: AlertsDeps): Alerts {
     watches.delete(id);
     if (!rule?.enabled) return;
     const watch = new RuleWatch(rule, startedAt, room);
+    watch.countFrom(now(), world.refused());
     for (const device of devices.ids()) watch.deviceChanged(device, devices.get(device));
     for (const { value } of table.values()) if (value.rule === id && value.state !== 'resolved') watch.resume(value);
     watches.set(id, watch);

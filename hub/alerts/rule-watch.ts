@@ -48,6 +48,11 @@ export class RuleWatch {
     this.#growth = new Growth(rule.windowMs ?? 1);
   }
 
+  /** What was refused before is no growth, and what is refused from now on is. */
+  countFrom(now: number, refused: number): void {
+    this.#growth.add(now, refused);
+  }
+
   /** Gives its room back; it is used no more. */
   close(): void {
     this.#room.left += this.#watches.size;
