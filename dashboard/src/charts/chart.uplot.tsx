@@ -6,7 +6,8 @@ import type { Field } from '../hub/catalog.ts';
 import { fieldValue, localTime, unitSign } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
 import type { Scale } from './scale.ts';
-import type { Series } from './series.ts';
+import { loneIn, type Series } from './series.ts';
+import { timeLabels, widestLabel } from './times.ts';
 
 /** Draws every chart of a page in one go; each chart puts itself in. */
 export type Drawers = Set<(fromMs: number, toMs: number) => void>;
@@ -23,7 +24,9 @@ interface ChartProps {
 }
 
 const HEIGHT_PX = 168;
-const AXIS_PX = 54;
+const AXIS_PX = { least: 54, besideLabel: 14 };
+const BETWEEN_TIMES_PX = 16;
+const LONE_PX = 6;
 /** uPlot scales whole pixels only. */
 const FONT = '12px system-ui, sans-serif';
 
@@ -80,7 +83,7 @@ export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: C
 function inWords(field: Field, scale: Scale, series: Series): string {
   const { last } = series;
   if (!last) return `${field.title}: no readings`;
-  const value = scale.stepped ? scale.label(last.value) : fieldValue(last.value, field.unit);
+  const value = scale.stepped ? scale.label(last.value) : fieldValue(last.value, field);
   return `${field.title} over time; ${value} at ${localTime(last.ts)}`;
 }
 
@@ -92,7 +95,7 @@ function textAt(plot: uPlot, index: number, field: Field, scale: Scale): string 
   const at = localTime(times[index]! * 1_000);
   if (scale.stepped) return `${scale.label(mean)} · ${at}`;
   const band = min !== max ? ` (${scale.label(min!)} to ${scale.label(max!)})` : '';
-  return `${fieldValue(mean, field.unit)}${band} · ${at}`;
+  return `${fieldValue(mean, field)}${band} · ${at}`;
 }
 
 function redraw(plot: uPlot, series: Series, scale: Scale, fromMs: number, toMs: number): void {
@@ -129,8 +132,10 @@ interface Touch {
 
 function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPlot.Options {
   const stroke = colour(`series-${hue}`);
-  const line = { ...(scale.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) }), points: { show: false } };
-  const edge = { ...line, stroke: 'transparent', width: 0 };
+  const shape = scale.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) };
+  const lone = { show: false, filter: loneOf, size: LONE_PX, fill: stroke };
+  const line = { ...shape, points: lone, stroke, width: 1.75, spanGaps: false };
+  const edge = { ...shape, points: { show: false }, stroke: 'transparent', width: 0 };
   return {
     width,
     height: HEIGHT_PX,
@@ -138,7 +143,7 @@ function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPl
     padding: [8, 8, 0, 0],
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: axesFor(scale),
-    series: [{}, { ...line, stroke, width: 1.75, spanGaps: false }, edge, edge],
+    series: [{}, line, edge, edge],
     bands: [{ series: [3, 2], fill: `${stroke}2e` }],
     cursor: {
       sync: { key: 'device' },
@@ -148,10 +153,33 @@ function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPl
       bind: { dblclick: () => resetting(touch) },
     },
     hooks: {
+      drawSeries: [(plot, index) => index === 1 && drawLoneBands(plot, stroke)],
       setCursor: [({ cursor }) => touch.point(cursor.idx ?? null)],
       setSelect: [(plot) => takeSelection(plot, touch)],
     },
   };
+}
+
+const loneOf = (plot: uPlot, index: number) => loneIn(plot.data[index] ?? []);
+
+/** The least and the most of a window that stands alone: a band has no width there. */
+function drawLoneBands(plot: uPlot, stroke: string): void {
+  const [times, means, mins, maxs] = plot.data;
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.beginPath();
+  for (const index of loneIn(means ?? [])) {
+    const x = plot.valToPos(times[index]!, 'x', true);
+    ctx.moveTo(x, plot.valToPos(mins?.[index] ?? 0, 'y', true));
+    ctx.lineTo(x, plot.valToPos(maxs?.[index] ?? 0, 'y', true));
+  }
+  ctx.strokeStyle = `${stroke}66`;
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.stroke();
+  ctx.restore();
 }
 
 /** What uPlot takes as a listener that has done everything. */
@@ -185,10 +213,10 @@ function axesFor(scale: Scale): uPlot.Axis[] {
     ticks: { show: false },
   };
   return [
-    { ...look, grid: { show: false }, size: 28, space: 70, values: timeLabels },
+    { ...look, grid: { show: false }, size: 28, space: timeSpace, values: timesThatFit },
     {
       ...look,
-      size: AXIS_PX,
+      size: (_, labels) => Math.max(AXIS_PX.least, AXIS_PX.besideLabel + widthOf(labels)),
       space: 28,
       values: (_, values, _axis, _space, step) => values.map((value) => scale.tick(value, step)),
       ...(scale.places && { splits: () => scale.places! }),
@@ -196,17 +224,23 @@ function axesFor(scale: Scale): uPlot.Axis[] {
   ];
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const CLOCK_SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+/** Room for a time and a pause. */
+function timeSpace(_: uPlot, _axis: number, from: number, to: number): number {
+  return widthOf([widestLabel(to - from)]) + BETWEEN_TIMES_PX;
+}
 
-/** Times of the axis as short as they can be told apart. */
-function timeLabels(_: uPlot, times: number[]): string[] {
-  const step = (times[1] ?? 0) - (times[0] ?? 0);
-  const format = step >= 86_400 ? DAY : step >= 60 ? CLOCK : CLOCK_SECONDS;
-  return times.map((time, index) => {
-    const date = new Date(time * 1_000);
-    const isNewDay = format === CLOCK && index > 0 && date.getHours() === 0 && date.getMinutes() === 0;
-    return (isNewDay ? DAY : format).format(date);
-  });
+/** A time that the right edge would cut is left out. */
+function timesThatFit(plot: uPlot, times: number[], _axis: number, _space: number, step: number): string[] {
+  const edge = plot.width - plot.bbox.left / devicePixelRatio;
+  return timeLabels(times, step).map((label, index) =>
+    plot.valToPos(times[index]!, 'x') + widthOf([label]) / 2 <= edge ? label : '',
+  );
+}
+
+const ruler = document.createElement('canvas').getContext('2d')!;
+
+/** Of the widest label, in CSS pixels; there are none before the axis has a scale. */
+function widthOf(labels: readonly string[] | null): number {
+  ruler.font = FONT;
+  return Math.ceil(Math.max(0, ...(labels ?? []).map((label) => ruler.measureText(label).width)));
 }
