@@ -19,6 +19,8 @@ interface ChartProps {
   drawers: Drawers;
   /** Number of the colour in the style sheet, 1 to 6. */
   hue: number;
+  /** What it shows from the start, Unix milliseconds. */
+  shown(): [fromMs: number, toMs: number];
   onZoom(fromMs: number, toMs: number): void;
   onReset(): void;
 }
@@ -31,11 +33,11 @@ const LONE_PX = 6;
 const FONT = '12px system-ui, sans-serif';
 
 /** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
-export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: ChartProps) {
+export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onReset }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const readout = useSignal('');
-  const latest = useRef({ onZoom, onReset });
-  latest.current = { onZoom, onReset };
+  const latest = useRef({ shown, onZoom, onReset });
+  latest.current = { shown, onZoom, onReset };
   const look = theme.value;
   // A theme has other colours, so the chart is made anew.
   useEffect(() => {
@@ -55,6 +57,7 @@ export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: C
     const seen = watchSize(element, plot);
     const draw = (fromMs: number, toMs: number) => seen.visible && redraw(plot, series, scale, fromMs, toMs);
     drawers.add(draw);
+    draw(...latest.current.shown());
     return () => {
       drawers.delete(draw);
       seen.stop();

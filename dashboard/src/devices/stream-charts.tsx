@@ -38,7 +38,8 @@ interface Line {
 /** One chart for each field that can be drawn and has a point. */
 export function StreamCharts({ device, stream, view, detail, drawers, onView, lastAt }: StreamChartsProps) {
   const { lines, words, error, reload } = useLines({ device, stream, view, detail, drawers });
-  const shown = lines.filter(({ series }) => series.length > 0);
+  const [from, to] = windowAt(view, hubNow());
+  const shown = lines.filter(({ series }) => series.extent(from, to));
   const type = streamOf(stream);
   if (lastAt === undefined && shown.length === 0 && !error) return null;
   return (
@@ -58,6 +59,7 @@ export function StreamCharts({ device, stream, view, detail, drawers, onView, la
             series={series}
             drawers={drawers}
             hue={1 + (lines.findIndex((line) => line.field === field) % HUES)}
+            shown={() => [from, to]}
             onZoom={(from, to) => onView(zoomed(from, to, hubNow()))}
             onReset={() => onView(liveView(FIRST_RANGE[2], hubNow()))}
           />
@@ -146,7 +148,9 @@ function load(lines: Line[], past: { rows: Parameters<Series['load']>[0] }): voi
   for (const { field, series } of lines) series.load(past.rows, field.name);
 }
 
+/** The newest reading of all is told at the start, however old it is. */
 function extend(lines: Line[], reading: { ts: number } & Record<string, unknown>, oldest: number): void {
+  if (reading.ts < oldest) return;
   for (const { field, series } of lines) {
     series.add(reading.ts, reading[field.name]);
     series.trim(oldest);
