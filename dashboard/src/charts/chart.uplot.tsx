@@ -5,9 +5,9 @@ import uPlot from 'uplot';
 import type { Field } from '../hub/catalog.ts';
 import { fieldValue, localTime, unitSign } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
+import { axesFor } from './axes.uplot.ts';
 import type { Scale } from './scale.ts';
 import { loneIn, type Series } from './series.ts';
-import { timeLabels, widestLabel } from './times.ts';
 
 /** Draws every chart of a page in one go; each chart puts itself in. */
 export type Drawers = Set<(fromMs: number, toMs: number) => void>;
@@ -26,11 +26,7 @@ interface ChartProps {
 }
 
 const HEIGHT_PX = 168;
-const AXIS_PX = { least: 54, besideLabel: 14 };
-const BETWEEN_TIMES_PX = 16;
 const LONE_PX = 6;
-/** uPlot scales whole pixels only. */
-const FONT = '12px system-ui, sans-serif';
 
 /** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
 export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onReset }: ChartProps) {
@@ -206,44 +202,4 @@ function takeSelection(plot: uPlot, { zoom }: Touch): void {
   const [from, to] = [plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')];
   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   zoom(from * 1_000, to * 1_000);
-}
-
-function axesFor(scale: Scale): uPlot.Axis[] {
-  const look = {
-    stroke: colour('soft'),
-    font: FONT,
-    grid: { stroke: colour('line'), width: 1 },
-    ticks: { show: false },
-  };
-  return [
-    { ...look, grid: { show: false }, size: 28, space: timeSpace, values: timesThatFit },
-    {
-      ...look,
-      size: (_, labels) => Math.max(AXIS_PX.least, AXIS_PX.besideLabel + widthOf(labels)),
-      space: 28,
-      values: (_, values, _axis, _space, step) => values.map((value) => scale.tick(value, step)),
-      ...(scale.places && { splits: () => scale.places! }),
-    },
-  ];
-}
-
-/** Room for a time and a pause. */
-function timeSpace(_: uPlot, _axis: number, from: number, to: number): number {
-  return widthOf([widestLabel(to - from)]) + BETWEEN_TIMES_PX;
-}
-
-/** A time that the right edge would cut is left out. */
-function timesThatFit(plot: uPlot, times: number[], _axis: number, _space: number, step: number): string[] {
-  const edge = plot.width - plot.bbox.left / devicePixelRatio;
-  return timeLabels(times, step).map((label, index) =>
-    plot.valToPos(times[index]!, 'x') + widthOf([label]) / 2 <= edge ? label : '',
-  );
-}
-
-const ruler = document.createElement('canvas').getContext('2d')!;
-
-/** Of the widest label, in CSS pixels; there are none before the axis has a scale. */
-function widthOf(labels: readonly string[] | null): number {
-  ruler.font = FONT;
-  return Math.ceil(Math.max(0, ...(labels ?? []).map((label) => ruler.measureText(label).width)));
 }
