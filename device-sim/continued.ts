@@ -52,11 +52,13 @@ export class ContinuedFeed implements Feed {
   }
 }
 
-/** The values of a recording one after the other, over and over, whatever the time is. */
-export function valuesInTurn(recording: readonly Reading[]): Signal {
-  let at = 0;
+/** The values of a recording from its end back to its start, and there and back again, so that nothing jumps; whatever the time is. */
+export function valuesBackAndForth(recording: readonly Reading[]): Signal {
+  let [at, by] = [recording.length - 1, -1];
   return () => {
-    const { ts: _, ...values } = recording[at++ % recording.length]!;
+    const { ts: _, ...values } = recording[at]!;
+    if (recording[at + by] === undefined) by = -by;
+    if (recording[at + by] !== undefined) at += by;
     return values as Fields;
   };
 }

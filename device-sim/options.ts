@@ -67,7 +67,7 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): O
     .option('--shift-to-now', 're-date the recording so that it ends now')
     .option(
       '--go-on',
-      'after the recording go on with its values from the start, --rate a second, dated as they are sent',
+      'after the recording go on with its values, backwards and forwards: --rate a second, dated as they are sent',
     )
     .option('--seed <n>', 'the same seed makes the same readings', whole(0), 1)
     .option('--json', 'print one JSON object on standard output, and nothing else there')

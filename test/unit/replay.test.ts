@@ -1,6 +1,6 @@
 /** Recordings and paced signals with fake time. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ContinuedFeed, valuesInTurn } from '../../device-sim/continued.ts';
+import { ContinuedFeed, valuesBackAndForth } from '../../device-sim/continued.ts';
 import type { Reading } from '../../device-sim/device.ts';
 import { PacedFeed } from '../../device-sim/paced.ts';
 import { parseMap, RecordedFeed, readingOf, shiftedToEndAt } from '../../device-sim/replay.ts';
@@ -112,9 +112,9 @@ describe('a replay', () => {
 
 describe('a replay that goes on', () => {
   const recording = [0, 60_000].map((ts) => ({ ts, temperature: 20 + ts / 60_000 }));
-  const paced = () => new PacedFeed(valuesInTurn(recording), { intervalMs: 1_000, batch: 1, phase: 0 });
+  const paced = () => new PacedFeed(valuesBackAndForth(recording), { intervalMs: 1_000, batch: 1, phase: 0 });
 
-  it('has the recording first, then its values from the start, dated as they are sent', async () => {
+  it('has the recording first, then its values back and forth, dated as they are sent', async () => {
     const { outlet, frames } = createOutlet();
     const feed = new ContinuedFeed(new RecordedFeed(recording, Number.POSITIVE_INFINITY, 2), paced());
     const now = Date.now();
@@ -122,13 +122,18 @@ describe('a replay that goes on', () => {
     await vi.advanceTimersByTimeAsync(2_500);
     expect(frames.flat()).toEqual([
       ...recording,
-      { ts: now, temperature: 20 },
-      { ts: now + 1_000, temperature: 21 },
-      { ts: now + 2_000, temperature: 20 },
+      { ts: now, temperature: 21 },
+      { ts: now + 1_000, temperature: 20 },
+      { ts: now + 2_000, temperature: 21 },
     ]);
     expect(feed.finished).toBe(false);
     feed.stop();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('may have a recording of one reading', () => {
+    const values = valuesBackAndForth([{ ts: 0, temperature: 20 }]);
+    expect([values(0), values(1)]).toEqual([{ temperature: 20 }, { temperature: 20 }]);
   });
 
   it('goes on when room for the rest of the recording came late, and once', async () => {

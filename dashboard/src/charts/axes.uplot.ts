@@ -2,7 +2,7 @@
 import type uPlot from 'uplot';
 import { colour } from '../kit/theme.ts';
 import type { Scale } from './scale.ts';
-import { timeLabels, widestLabel } from './times.ts';
+import { TIME_STEPS_S, timeLabels, timeStep } from './times.ts';
 
 /** Charts below each other begin at one place, unless a label needs more. */
 const AXIS_PX = { least: 54, besideLabel: 14 };
@@ -19,7 +19,7 @@ export function axesFor(scale: Scale): uPlot.Axis[] {
     ticks: { show: false },
   };
   return [
-    { ...look, grid: { show: false }, size: 28, space: timeSpace, values: timesThatFit },
+    { ...look, grid: { show: false }, size: 28, incrs: TIME_STEPS_S, space: timeSpace, values: timesThatFit },
     {
       ...look,
       size: (_, labels) => Math.max(AXIS_PX.least, AXIS_PX.besideLabel + widthOf(labels)),
@@ -30,9 +30,10 @@ export function axesFor(scale: Scale): uPlot.Axis[] {
   ];
 }
 
-/** Room for a time and a pause. */
-function timeSpace(_: uPlot, _axis: number, from: number, to: number): number {
-  return widthOf([widestLabel(to - from)]) + BETWEEN_TIMES_PX;
+/** Room for a time and a pause: how much that is depends on how much of a time has to be told. */
+function timeSpace(_: uPlot, _axis: number, from: number, to: number, pixels: number): number {
+  const step = timeStep(to - from, pixels, (label) => widthOf([label]) + BETWEEN_TIMES_PX);
+  return Math.max(1, Math.floor((pixels * step) / (to - from)));
 }
 
 /** A time that the right edge would cut is left out. */

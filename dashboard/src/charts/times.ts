@@ -1,8 +1,10 @@
 /** The times along the bottom of a chart, as short as they can be told apart. */
+import { digitsOf } from '../kit/format.ts';
 
 const CLOCK_PARTS = { hour: '2-digit', minute: '2-digit' } as const;
 const CLOCK = new Intl.DateTimeFormat(undefined, CLOCK_PARTS);
 const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+const MONTH = new Intl.DateTimeFormat(undefined, { month: 'short', year: 'numeric' });
 /** With 0, 1, 2 and 3 digits of a second. */
 const SECONDS = ([undefined, 1, 2, 3] as const).map(
   (digits) =>
@@ -12,8 +14,15 @@ const SECONDS = ([undefined, 1, 2, 3] as const).map(
       ...(digits && { fractionalSecondDigits: digits }),
     }),
 );
-/** Steps of times are sums of fractions. */
-const ROUNDING = 1e-6;
+const [MINUTE_S, HOUR_S, DAY_S, MONTH_S] = [60, 3_600, 86_400, 2_592_000];
+
+/** Steps between two labels, in seconds. uPlot knows months by 30 days and years by 365. */
+export const TIME_STEPS_S: number[] = [
+  ...[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * MINUTE_S),
+  ...[1, 2, 3, 4, 6, 8, 12].map((hours) => hours * HOUR_S),
+  ...[1, 2, 3, 4, 5, 7, 10, 15, 30, 60, 90, 180, 365, 730, 1_825, 3_650].map((days) => days * DAY_S),
+];
 
 /** Labels of times that are `stepS` seconds apart; Unix seconds. */
 export function timeLabels(times: readonly number[], stepS: number): string[] {
@@ -27,14 +36,17 @@ export function timeLabels(times: readonly number[], stepS: number): string[] {
 }
 
 function formatFor(stepS: number): Intl.DateTimeFormat {
-  if (stepS >= 86_400) return DAY;
-  if (stepS >= 60) return CLOCK;
-  const digits = [1, 0.1, 0.01].findIndex((least) => stepS >= least - ROUNDING);
-  return SECONDS[digits < 0 ? 3 : digits]!;
+  if (stepS >= MONTH_S) return MONTH;
+  if (stepS >= DAY_S) return DAY;
+  if (stepS >= MINUTE_S) return CLOCK;
+  return SECONDS[digitsOf(stepS)] ?? SECONDS.at(-1)!;
 }
 
-/** A label as wide as those of a window of so many seconds may be. */
-export function widestLabel(spanS: number): string {
-  const format = spanS > 3_600 ? CLOCK : spanS > 20 ? SECONDS[0]! : SECONDS[1]!;
-  return format.format(new Date(2000, 0, 1, 22, 58, 58));
+/** The first step that leaves each label its room in so many pixels; `widthOf`: of a label in pixels, with its pause. */
+export function timeStep(spanS: number, pixels: number, widthOf: (label: string) => number): number {
+  const fits = (stepS: number) => (pixels * stepS) / spanS >= widthOf(formatFor(stepS).format(WIDE));
+  return TIME_STEPS_S.find(fits) ?? TIME_STEPS_S.at(-1)!;
 }
+
+/** No label is wider. */
+const WIDE = new Date(2000, 10, 28, 22, 58, 58);
