@@ -14,7 +14,7 @@ import { type DemoStatus, frameOf, type LastReading, summaryOf, type Units, welc
 
 const RECORDING = join(import.meta.dirname, '../device-sim/data/occupancy-2015-02-05.csv');
 const RECORDED_FIELDS = 'temperature=temperature,humidity=humidity,co2=co2,light=light,occupied=occupancy:boolean';
-/** Twenty devices of several kinds; the last one replays a real day of an office, a minute of it each second. */
+/** Twenty devices of several kinds; the last one has a real day of an office behind it, and goes on with it. */
 const FLEETS = [
   ['--prefix', 'room-', '--stream', 'environment', '--devices', '9', '--rate', '2'],
   ['--prefix', 'meter-', '--stream', 'power', '--devices', '5', '--rate', '5'],
@@ -32,8 +32,13 @@ const FLEETS = [
     '--map',
     RECORDED_FIELDS,
     '--speed',
-    '60',
+    'max',
+    '--batch',
+    '50',
     '--shift-to-now',
+    '--go-on',
+    '--rate',
+    '0.5',
   ],
 ];
 const EXIT_USAGE = 2;

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommanderError } from 'commander';
 import { loadCatalog } from '../schemas/index.ts';
+import { ContinuedFeed, valuesBackAndForth } from './continued.ts';
 import type { Reading } from './device.ts';
 import type { Feed } from './feed.ts';
 import { createFleet, type Fleet, type FleetReport, type Member } from './fleet.ts';
@@ -92,7 +93,10 @@ async function makeFeeds(options: Options): Promise<Feed[]> {
   if (replay !== undefined && map) {
     const read: Reading[] = await readRecording(replay, map);
     const recording = options.shiftToNow ? shiftedToEndAt(Date.now(), read) : read;
-    return forEach(() => new RecordedFeed(recording, speed, Math.min(batch, options.outbox)));
+    const replayed = () => new RecordedFeed(recording, speed, Math.min(batch, options.outbox));
+    const pace = { intervalMs: 1000 / rate, batch: 1, phase: 0 };
+    const goneOn = () => new ContinuedFeed(replayed(), new PacedFeed(valuesBackAndForth(recording), pace));
+    return forEach(options.goOn ? goneOn : replayed);
   }
   const schema = loadCatalog(options.schemas).streams.get(stream)?.schema;
   return forEach((index) => {

@@ -23,6 +23,7 @@ export interface Options {
   map?: MappedField[];
   speed: number;
   shiftToNow?: boolean;
+  goOn?: boolean;
   seed: number;
   json?: boolean;
   allowRejects?: boolean;
@@ -64,6 +65,10 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): O
     .option('--map <map>', MAP_SYNTAX, mapping)
     .option('--speed <n>', 'speed of the replay: 1, 60, … or max', speed, 1)
     .option('--shift-to-now', 're-date the recording so that it ends now')
+    .option(
+      '--go-on',
+      'after the recording go on with its values, backwards and forwards: --rate a second, dated as they are sent',
+    )
     .option('--seed <n>', 'the same seed makes the same readings', whole(0), 1)
     .option('--json', 'print one JSON object on standard output, and nothing else there')
     .option('--allow-rejects', 'rejected readings do not make the exit code 1')

@@ -72,6 +72,28 @@ async function showWholeDay(page: Page) {
   await page.getByText('one point for').first().waitFor();
 }
 
+/** Tables whose last columns lie outside. */
+async function cutTables(page: Page): Promise<string[]> {
+  return page
+    .locator('.table-box')
+    .evaluateAll((tables) =>
+      tables
+        .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+        .map((table) => `${table.ariaLabel} is ${table.scrollWidth - table.clientWidth} px wider than its place`),
+    );
+}
+
+/** Tiles of the overview whose words are cut. */
+async function cutTiles(page: Page): Promise<string[]> {
+  return page
+    .locator('.voice-head small')
+    .evaluateAll((words) =>
+      words
+        .filter(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)
+        .map(({ textContent }) => `“${textContent}” is cut`),
+    );
+}
+
 /** Address, and what shows that the page is there. */
 const PAGES = [
   ['devices', '#/devices', 'office-0001'],
@@ -119,6 +141,7 @@ describe.each(LOOKS)('in %s', (look, options) => {
       barriers[name] = await barriersOn(page);
       const overhang = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
       if (Number(overhang) > 0) barriers[name].push(`${overhang} px wider than the window`);
+      if (look === 'phone') barriers[name].push(...(await cutTables(page)), ...(await cutTiles(page)));
       if (name === 'device') await showWholeDay(page);
       if (name === 'overview') await page.waitForTimeout(LINES_MS);
       await picture(page, `${name}-${look}`);

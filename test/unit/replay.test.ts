@@ -1,5 +1,6 @@
 /** Recordings and paced signals with fake time. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ContinuedFeed, valuesBackAndForth } from '../../device-sim/continued.ts';
 import type { Reading } from '../../device-sim/device.ts';
 import { PacedFeed } from '../../device-sim/paced.ts';
 import { parseMap, RecordedFeed, readingOf, shiftedToEndAt } from '../../device-sim/replay.ts';
@@ -106,6 +107,47 @@ describe('a replay', () => {
     await vi.advanceTimersByTimeAsync(600_000);
     expect(frames).toHaveLength(1);
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('a replay that goes on', () => {
+  const recording = [0, 60_000].map((ts) => ({ ts, temperature: 20 + ts / 60_000 }));
+  const paced = () => new PacedFeed(valuesBackAndForth(recording), { intervalMs: 1_000, batch: 1, phase: 0 });
+
+  it('has the recording first, then its values back and forth, dated as they are sent', async () => {
+    const { outlet, frames } = createOutlet();
+    const feed = new ContinuedFeed(new RecordedFeed(recording, Number.POSITIVE_INFINITY, 2), paced());
+    const now = Date.now();
+    feed.start(outlet);
+    await vi.advanceTimersByTimeAsync(2_500);
+    expect(frames.flat()).toEqual([
+      ...recording,
+      { ts: now, temperature: 21 },
+      { ts: now + 1_000, temperature: 20 },
+      { ts: now + 2_000, temperature: 21 },
+    ]);
+    expect(feed.finished).toBe(false);
+    feed.stop();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('may have a recording of one reading', () => {
+    const values = valuesBackAndForth([{ ts: 0, temperature: 20 }]);
+    expect([values(0), values(1)]).toEqual([{ temperature: 20 }, { temperature: 20 }]);
+  });
+
+  it('goes on when room for the rest of the recording came late, and once', async () => {
+    const { outlet, frames } = createOutlet(0);
+    const feed = new ContinuedFeed(new RecordedFeed(recording, Number.POSITIVE_INFINITY, 1), paced());
+    feed.start(outlet);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(frames).toHaveLength(0);
+    expect(feed.readNow()).toBeUndefined();
+    outlet.room = 1;
+    for (let wakes = 0; wakes < 3; wakes++) feed.wake();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(frames).toHaveLength(3);
+    feed.stop();
   });
 });
 

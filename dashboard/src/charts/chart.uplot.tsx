@@ -5,8 +5,9 @@ import uPlot from 'uplot';
 import type { Field } from '../hub/catalog.ts';
 import { fieldValue, localTime, unitSign } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
+import { axesFor } from './axes.uplot.ts';
 import type { Scale } from './scale.ts';
-import type { Series } from './series.ts';
+import { loneIn, type Series } from './series.ts';
 
 /** Draws every chart of a page in one go; each chart puts itself in. */
 export type Drawers = Set<(fromMs: number, toMs: number) => void>;
@@ -18,21 +19,21 @@ interface ChartProps {
   drawers: Drawers;
   /** Number of the colour in the style sheet, 1 to 6. */
   hue: number;
+  /** What it shows from the start, Unix milliseconds. */
+  shown(): [fromMs: number, toMs: number];
   onZoom(fromMs: number, toMs: number): void;
   onReset(): void;
 }
 
 const HEIGHT_PX = 168;
-const AXIS_PX = 54;
-/** uPlot scales whole pixels only. */
-const FONT = '12px system-ui, sans-serif';
+const LONE_PX = 6;
 
 /** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
-export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: ChartProps) {
+export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onReset }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const readout = useSignal('');
-  const latest = useRef({ onZoom, onReset });
-  latest.current = { onZoom, onReset };
+  const latest = useRef({ shown, onZoom, onReset });
+  latest.current = { shown, onZoom, onReset };
   const look = theme.value;
   // A theme has other colours, so the chart is made anew.
   useEffect(() => {
@@ -52,6 +53,7 @@ export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: C
     const seen = watchSize(element, plot);
     const draw = (fromMs: number, toMs: number) => seen.visible && redraw(plot, series, scale, fromMs, toMs);
     drawers.add(draw);
+    draw(...latest.current.shown());
     return () => {
       drawers.delete(draw);
       seen.stop();
@@ -80,7 +82,7 @@ export function Chart({ field, scale, series, drawers, hue, onZoom, onReset }: C
 function inWords(field: Field, scale: Scale, series: Series): string {
   const { last } = series;
   if (!last) return `${field.title}: no readings`;
-  const value = scale.stepped ? scale.label(last.value) : fieldValue(last.value, field.unit);
+  const value = scale.stepped ? scale.label(last.value) : fieldValue(last.value, field);
   return `${field.title} over time; ${value} at ${localTime(last.ts)}`;
 }
 
@@ -92,7 +94,7 @@ function textAt(plot: uPlot, index: number, field: Field, scale: Scale): string 
   const at = localTime(times[index]! * 1_000);
   if (scale.stepped) return `${scale.label(mean)} · ${at}`;
   const band = min !== max ? ` (${scale.label(min!)} to ${scale.label(max!)})` : '';
-  return `${fieldValue(mean, field.unit)}${band} · ${at}`;
+  return `${fieldValue(mean, field)}${band} · ${at}`;
 }
 
 function redraw(plot: uPlot, series: Series, scale: Scale, fromMs: number, toMs: number): void {
@@ -129,8 +131,10 @@ interface Touch {
 
 function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPlot.Options {
   const stroke = colour(`series-${hue}`);
-  const line = { ...(scale.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) }), points: { show: false } };
-  const edge = { ...line, stroke: 'transparent', width: 0 };
+  const shape = scale.stepped && { paths: uPlot.paths.stepped!({ align: 1 }) };
+  const lone = { show: false, filter: loneOf, size: LONE_PX, fill: stroke };
+  const line = { ...shape, points: lone, stroke, width: 1.75, spanGaps: false };
+  const edge = { ...shape, points: { show: false }, stroke: 'transparent', width: 0 };
   return {
     width,
     height: HEIGHT_PX,
@@ -138,7 +142,7 @@ function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPl
     padding: [8, 8, 0, 0],
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: axesFor(scale),
-    series: [{}, { ...line, stroke, width: 1.75, spanGaps: false }, edge, edge],
+    series: [{}, line, edge, edge],
     bands: [{ series: [3, 2], fill: `${stroke}2e` }],
     cursor: {
       sync: { key: 'device' },
@@ -148,10 +152,33 @@ function optionsFor(width: number, scale: Scale, hue: number, touch: Touch): uPl
       bind: { dblclick: () => resetting(touch) },
     },
     hooks: {
+      drawSeries: [(plot, index) => index === 1 && drawLoneBands(plot, stroke)],
       setCursor: [({ cursor }) => touch.point(cursor.idx ?? null)],
       setSelect: [(plot) => takeSelection(plot, touch)],
     },
   };
+}
+
+const loneOf = (plot: uPlot, index: number) => loneIn(plot.data[index] ?? []);
+
+/** The least and the most of a window that stands alone: a band has no width there. */
+function drawLoneBands(plot: uPlot, stroke: string): void {
+  const [times, means, mins, maxs] = plot.data;
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.beginPath();
+  for (const index of loneIn(means ?? [])) {
+    const x = plot.valToPos(times[index]!, 'x', true);
+    ctx.moveTo(x, plot.valToPos(mins?.[index] ?? 0, 'y', true));
+    ctx.lineTo(x, plot.valToPos(maxs?.[index] ?? 0, 'y', true));
+  }
+  ctx.strokeStyle = `${stroke}66`;
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.stroke();
+  ctx.restore();
 }
 
 /** What uPlot takes as a listener that has done everything. */
@@ -175,38 +202,4 @@ function takeSelection(plot: uPlot, { zoom }: Touch): void {
   const [from, to] = [plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')];
   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   zoom(from * 1_000, to * 1_000);
-}
-
-function axesFor(scale: Scale): uPlot.Axis[] {
-  const look = {
-    stroke: colour('soft'),
-    font: FONT,
-    grid: { stroke: colour('line'), width: 1 },
-    ticks: { show: false },
-  };
-  return [
-    { ...look, grid: { show: false }, size: 28, space: 70, values: timeLabels },
-    {
-      ...look,
-      size: AXIS_PX,
-      space: 28,
-      values: (_, values, _axis, _space, step) => values.map((value) => scale.tick(value, step)),
-      ...(scale.places && { splits: () => scale.places! }),
-    },
-  ];
-}
-
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const CLOCK_SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const DAY = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-
-/** Times of the axis as short as they can be told apart. */
-function timeLabels(_: uPlot, times: number[]): string[] {
-  const step = (times[1] ?? 0) - (times[0] ?? 0);
-  const format = step >= 86_400 ? DAY : step >= 60 ? CLOCK : CLOCK_SECONDS;
-  return times.map((time, index) => {
-    const date = new Date(time * 1_000);
-    const isNewDay = format === CLOCK && index > 0 && date.getHours() === 0 && date.getMinutes() === 0;
-    return (isNewDay ? DAY : format).format(date);
-  });
 }

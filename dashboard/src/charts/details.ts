@@ -39,6 +39,9 @@ export function fits(detail: Detail, spanMs: number): boolean {
   return windows >= LEAST_WINDOWS && windows <= MOST_POINTS - 2;
 }
 
+/** The detail of that name; `auto` for any other. */
+export const detailOf = (name: string | null): Detail => DETAILS.find((detail) => detail === name) ?? 'auto';
+
 /** What is asked of the hub. */
 export function askedFor(detail: Detail): Record<string, string | number> {
   if (detail === 'auto') return { points: PIXELS };

@@ -17,6 +17,8 @@ export const RANGES = [
 ] as const;
 export type RangeName = (typeof RANGES)[number][0];
 
+/** The share of a window that is left free behind a moment. */
+const ROOM_AFTER = 0.1;
 /** Nobody zooms further in. */
 const MIN_SPAN_MS = 2_000;
 
@@ -35,6 +37,12 @@ export function zoomed(from: number, to: number, nowMs: number): View {
   const half = Math.max(to - from, MIN_SPAN_MS) / 2;
   const end = Math.min(middle + half, nowMs);
   return { live: false, from: Math.min(middle - half, end - MIN_SPAN_MS), to: end };
+}
+
+/** As long as now, with a moment in it near its end, and readings before it. */
+export function around(atMs: number, spanMs: number, nowMs: number): View {
+  const after = spanMs * ROOM_AFTER;
+  return zoomed(atMs + after - spanMs, Math.min(atMs + after, nowMs), nowMs);
 }
 
 /** Half as long; of a live window the newer half. */
@@ -57,4 +65,31 @@ export function moved(view: View, direction: -1 | 1, nowMs: number): View {
   const [from, to] = windowAt(view, nowMs);
   const by = ((to - from) / 2) * direction;
   return to + by >= nowMs ? liveView(to - from, nowMs) : { live: false, from: from + by, to: to + by };
+}
+
+/** What is shown first. */
+export const FIRST_RANGE = RANGES[0];
+
+/** A view as parts of an address: `range` is a name such as `6h` or milliseconds, `from` and `to` are Unix milliseconds. */
+export function queryOf(view: View): { range?: string; from?: string; to?: string } {
+  if (!view.live) return { from: `${Math.round(view.from)}`, to: `${Math.round(view.to)}` };
+  if (spanOf(view) === FIRST_RANGE[2]) return {};
+  return { range: RANGES.find(([, , ms]) => ms === spanOf(view))?.[0] ?? `${Math.round(spanOf(view))}` };
+}
+
+/** The view of an address; the first range when it has none, or no sense. */
+export function viewOf(query: URLSearchParams, nowMs: number): View {
+  const [from, to] = [wholeOf(query.get('from')), wholeOf(query.get('to'))];
+  if (from !== undefined && to !== undefined && from < to && from < nowMs) return zoomed(from, to, nowMs);
+  const range = query.get('range');
+  const spanMs = RANGES.find(([name]) => name === range)?.[2] ?? wholeOf(range);
+  return liveView(spanMs !== undefined && spanMs >= MIN_SPAN_MS ? spanMs : FIRST_RANGE[2], nowMs);
+}
+
+/** Times beyond these are no dates. */
+const LAST_DATE_MS = 8.64e15;
+
+function wholeOf(text: string | null): number | undefined {
+  const value = text !== null && /^\d+$/.test(text) ? Number(text) : undefined;
+  return value !== undefined && value <= LAST_DATE_MS ? value : undefined;
 }

@@ -1,6 +1,6 @@
 /** How values of a field stand on an axis: numbers as they are, yes and no and words as steps. */
 import type { Field, JsonSchema } from '../hub/catalog.ts';
-import { measured } from '../kit/format.ts';
+import { digitsOf, measured } from '../kit/format.ts';
 import type { ToNumber } from './series.ts';
 
 export interface Scale {
@@ -20,10 +20,11 @@ export interface Scale {
 const PADDING = 0.12;
 
 /** Undefined when the field cannot be drawn: a free text. */
-export function scaleOf({ type }: Field, schema: JsonSchema | undefined): Scale | undefined {
+export function scaleOf(field: Field, schema: JsonSchema | undefined): Scale | undefined {
+  const { type } = field;
   if (type === 'boolean')
     return words(['no', 'yes'], (value) => (typeof value === 'boolean' ? Number(value) : asNumber(value)));
-  if (type !== 'string') return numbers(schema);
+  if (type !== 'string') return numbers(field, schema);
   const names = schema?.enum?.map(String);
   return names && words(names, (value) => (typeof value === 'string' ? indexOf(names, value) : undefined));
 }
@@ -49,10 +50,13 @@ function words(names: string[], toNumber: ToNumber): Scale {
 }
 
 /** Some room above and below, but never beyond what the schema allows. */
-function numbers({ minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY }: JsonSchema = {}): Scale {
+function numbers(
+  field: Field,
+  { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY }: JsonSchema = {},
+): Scale {
   return {
     toNumber: asNumber,
-    label: measured,
+    label: (value) => measured(value, field),
     tick,
     stepped: false,
     range(least, most) {
@@ -65,16 +69,9 @@ function numbers({ minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE
   };
 }
 
-const MAX_DIGITS = 9;
-
 /** As many digits as the step has, so that 22.5 does not read 23. */
 function tick(value: number, step: number): string {
-  let digits = 0;
-  while (digits < MAX_DIGITS && !isWhole(step * 10 ** digits)) digits++;
   if (Math.abs(value) >= 1e9) return value.toExponential(2);
+  const digits = digitsOf(step);
   return new Intl.NumberFormat('en', { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
-}
-
-function isWhole(value: number): boolean {
-  return Math.abs(value - Math.round(value)) < 1e-6;
 }

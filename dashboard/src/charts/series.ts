@@ -113,6 +113,15 @@ export class Series {
   }
 }
 
+/** Places of points that no line goes through: nothing stands beside them. */
+export function loneIn(values: ArrayLike<number | null | undefined>): number[] {
+  const lone: number[] = [];
+  const isThere = (index: number) => (values[index] ?? null) !== null;
+  for (let index = 0; index < values.length; index++)
+    if (isThere(index) && !isThere(index - 1) && !isThere(index + 1)) lone.push(index);
+  return lone;
+}
+
 function push([times, ...values]: Columns, ts: number, ...of: (number | null)[]): void {
   times.push(ts / 1_000);
   for (const [index, column] of values.entries()) column.push(of[index] ?? null);

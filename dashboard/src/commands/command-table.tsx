@@ -12,10 +12,11 @@ import { CommandDialog, commandTitle, paramsText, StateBadge } from './command-p
 
 const COLUMNS: Column<Command>[] = [
   { name: 'state', title: 'State', width: '136px', cell: ({ state }) => <StateBadge state={state} /> },
-  { name: 'name', title: 'Command', cell: ({ name }) => commandTitle(name) },
+  { name: 'name', title: 'Command', wraps: true, cell: ({ name }) => commandTitle(name) },
   {
     name: 'device',
     title: 'Device',
+    wraps: true,
     cell: ({ device }) => <a href={linkTo(['devices', device])}>{device}</a>,
   },
   { name: 'params', title: 'Parameters', lesser: true, cell: ({ params }) => paramsText(params) },

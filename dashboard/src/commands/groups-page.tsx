@@ -79,14 +79,14 @@ function GroupBadge({ group: { finished, stopped } }: { group: Group }) {
   return <Badge tone={finished ? 'good' : 'busy'}>{finished ? 'finished' : 'running'}</Badge>;
 }
 
-/** Its commands by state, as a bar; in words for those who do not see it. */
+/** What became of its commands, as a bar that fills as they end; in words for those who do not see it. */
 function Progress({ group: { counts, total, refused } }: { group: Group }) {
-  const done =
-    COMMAND_STATES.filter((state) => STATES[state].ended).reduce((sum, state) => sum + counts[state], 0) + refused;
+  const over = COMMAND_STATES.filter((state) => STATES[state].ended);
+  const done = over.reduce((sum, state) => sum + counts[state], 0) + refused;
   return (
     <span class="progress">
       <span class="bar" aria-hidden="true">
-        {COMMAND_STATES.map((state) => (
+        {over.map((state) => (
           <span
             key={state}
             class={STATES[state].tone}

@@ -40,14 +40,20 @@ export function DeviceCommands({ device }: DevicePartProps) {
 }
 
 const SESSION_COLUMNS: Column<DeviceSession>[] = [
-  { name: 'from', title: 'Connected', width: '190px', cell: ({ connectedAt }) => <Moment at={connectedAt} /> },
+  {
+    name: 'from',
+    title: 'Connected',
+    width: '190px',
+    wraps: true,
+    cell: ({ connectedAt }) => <Moment at={connectedAt} />,
+  },
   {
     name: 'for',
     title: 'For',
     width: '110px',
     cell: ({ connectedAt, endedAt }) => span((endedAt ?? now.value) - connectedAt),
   },
-  { name: 'end', title: 'Ended', cell: endWords },
+  { name: 'end', title: 'Ended', wraps: true, cell: endWords },
   { name: 'address', title: 'From', lesser: true, cell: ({ address }) => <code>{address}</code> },
   {
     name: 'readings',

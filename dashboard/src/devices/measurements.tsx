@@ -1,8 +1,8 @@
 /** What a device measures: the last values, and charts of each stream with a live edge. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Drawers } from '../charts/chart.uplot.tsx';
-import { type Detail, fits } from '../charts/details.ts';
-import { liveView, spanOf, type View, windowAt } from '../charts/ranges.ts';
+import { type Detail, detailOf, fits } from '../charts/details.ts';
+import { queryOf, spanOf, type View, viewOf, windowAt } from '../charts/ranges.ts';
 import { catalog, fieldOf, streamOf } from '../hub/catalog.ts';
 import { hubNow } from '../hub/client.http.ts';
 import type { Reading } from '../hub/devices.ts';
@@ -10,9 +10,10 @@ import { readingsIn, useLive } from '../hub/live.ts';
 import { fieldValue } from '../kit/format.ts';
 import { Card, Empty } from '../kit/parts.tsx';
 import { Ago } from '../kit/time.tsx';
+import { goTo, linkTo, place } from '../router.ts';
 import type { DevicePartProps } from './device-page.tsx';
 import { StreamCharts } from './stream-charts.tsx';
-import { FIRST_SPAN_MS, Timeline } from './timeline.tsx';
+import { Timeline } from './timeline.tsx';
 
 /** Charts are drawn when the live edge has moved about a third of a pixel, within these bounds. */
 const DRAW_MS = { least: 200, most: 5_000 };
@@ -20,9 +21,7 @@ const PIXELS = 1_500;
 
 /** Streams that the device sent something of, the ones with news first in the order of the catalog. */
 export function Measurements({ device }: DevicePartProps) {
-  const [view, setView] = useState<View>(() => liveView(FIRST_SPAN_MS, hubNow()));
-  const [picked, setDetail] = useState<Detail>('auto');
-  const detail = fits(picked, spanOf(view)) ? picked : 'auto';
+  const { view, detail, setView, setDetail } = useShown();
   const [last, setLast] = useState<Record<string, Reading>>(device.last);
   const drawers = useRef<Drawers>(new Set()).current;
   useLive({ readings: [device.id] }, (news) => {
@@ -45,7 +44,7 @@ export function Measurements({ device }: DevicePartProps) {
           detail={detail}
           drawers={drawers}
           onView={setView}
-          quiet={!last[stream]}
+          lastAt={last[stream]?.ts}
         />
       ))}
       {heard.length === 0 && (
@@ -55,6 +54,22 @@ export function Measurements({ device }: DevicePartProps) {
       )}
     </>
   );
+}
+
+/** The range and the detail are in the address, so that a reload or a link has them. */
+function useShown() {
+  const { parts, query } = place.value;
+  const text = ['range', 'from', 'to'].map((name) => query.get(name)).join(' ');
+  const view = useMemo(() => viewOf(query, hubNow()), [text]);
+  const picked = detailOf(query.get('detail'));
+  const detail = fits(picked, spanOf(view)) ? picked : 'auto';
+  const show = (next: View, how: Detail) =>
+    goTo(linkTo(parts, { ...queryOf(next), ...(how !== 'auto' && { detail: how }) }), { replace: true });
+  return {
+    ...{ view, detail },
+    setView: (next: View) => show(next, picked),
+    setDetail: (how: Detail) => show(view, how),
+  };
 }
 
 /** Moves all charts along while the view is live. */
@@ -93,7 +108,7 @@ function LastValues({ last, streams }: { last: Record<string, Reading>; streams:
             return (
               <div class="value" key={name}>
                 <span class="soft">{field.title}</span>
-                <strong>{fieldValue(value, field.unit)}</strong>
+                <strong>{fieldValue(value, field)}</strong>
               </div>
             );
           })}

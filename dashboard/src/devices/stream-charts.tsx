@@ -2,7 +2,7 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import { Chart, type Drawers } from '../charts/chart.uplot.tsx';
 import { askedFor, bucketFor, type Detail, MOST_POINTS } from '../charts/details.ts';
-import { liveView, RANGES, spanOf, type View, windowAt, zoomed } from '../charts/ranges.ts';
+import { around, FIRST_RANGE, liveView, spanOf, type View, windowAt, zoomed } from '../charts/ranges.ts';
 import { scaleOf } from '../charts/scale.ts';
 import { Series } from '../charts/series.ts';
 import { type Field, streamOf } from '../hub/catalog.ts';
@@ -12,6 +12,7 @@ import { readingsIn, useLive } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
 import { count, span } from '../kit/format.ts';
 import { Trouble } from '../kit/parts.tsx';
+import { Ago } from '../kit/time.tsx';
 
 const HUES = 6;
 /** A live chart asks for its history again after this share of its range, which the live edge has filled by hand. */
@@ -25,8 +26,8 @@ interface StreamChartsProps {
   detail: Detail;
   drawers: Drawers;
   onView(view: View): void;
-  /** Nothing came since the hub started: it is shown only when the range holds something. */
-  quiet: boolean;
+  /** When the newest reading was taken; undefined: nothing came since the hub started, and only a range that holds something is shown. */
+  lastAt: number | undefined;
 }
 
 interface Line {
@@ -35,11 +36,12 @@ interface Line {
 }
 
 /** One chart for each field that can be drawn and has a point. */
-export function StreamCharts({ device, stream, view, detail, drawers, onView, quiet }: StreamChartsProps) {
+export function StreamCharts({ device, stream, view, detail, drawers, onView, lastAt }: StreamChartsProps) {
   const { lines, words, error, reload } = useLines({ device, stream, view, detail, drawers });
-  const shown = lines.filter(({ series }) => series.length > 0);
+  const [from, to] = windowAt(view, hubNow());
+  const shown = lines.filter(({ series }) => series.extent(from, to));
   const type = streamOf(stream);
-  if (quiet && shown.length === 0 && !error) return null;
+  if (lastAt === undefined && shown.length === 0 && !error) return null;
   return (
     <section class="stream" aria-label={type?.title ?? stream}>
       <header>
@@ -47,7 +49,7 @@ export function StreamCharts({ device, stream, view, detail, drawers, onView, qu
         <small>{words}</small>
       </header>
       {error && <Trouble error={error} onRetry={reload} />}
-      {shown.length === 0 && words !== '' && <p class="soft">{nothingWords(detail)}</p>}
+      {shown.length === 0 && words !== '' && <Nothing view={view} detail={detail} lastAt={lastAt} onView={onView} />}
       <div class="charts">
         {shown.map(({ field, series }) => (
           <Chart
@@ -57,12 +59,34 @@ export function StreamCharts({ device, stream, view, detail, drawers, onView, qu
             series={series}
             drawers={drawers}
             hue={1 + (lines.findIndex((line) => line.field === field) % HUES)}
+            shown={() => [from, to]}
             onZoom={(from, to) => onView(zoomed(from, to, hubNow()))}
-            onReset={() => onView(liveView(RANGES[0][2], hubNow()))}
+            onReset={() => onView(liveView(FIRST_RANGE[2], hubNow()))}
           />
         ))}
       </div>
     </section>
+  );
+}
+
+/** An empty range, and the way to one that is not. */
+function Nothing({ view, detail, lastAt, onView }: Pick<StreamChartsProps, 'view' | 'detail' | 'lastAt' | 'onView'>) {
+  const [from, to] = windowAt(view, hubNow());
+  const elsewhere = lastAt !== undefined && (lastAt < from || lastAt > to);
+  return (
+    <p class="soft nothing">
+      {nothingWords(detail)}
+      {elsewhere && (
+        <>
+          <span>
+            The last one was taken <Ago at={lastAt} />.
+          </span>
+          <button type="button" onClick={() => onView(around(lastAt, spanOf(view), hubNow()))}>
+            Go there
+          </button>
+        </>
+      )}
+    </p>
   );
 }
 
@@ -124,7 +148,9 @@ function load(lines: Line[], past: { rows: Parameters<Series['load']>[0] }): voi
   for (const { field, series } of lines) series.load(past.rows, field.name);
 }
 
+/** The newest reading of all is told at the start, however old it is. */
 function extend(lines: Line[], reading: { ts: number } & Record<string, unknown>, oldest: number): void {
+  if (reading.ts < oldest) return;
   for (const { field, series } of lines) {
     series.add(reading.ts, reading[field.name]);
     series.trim(oldest);

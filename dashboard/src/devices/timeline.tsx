@@ -1,13 +1,11 @@
 /** Which part of time the charts of a device show and how finely, and the ways to another. */
 import { useMemo } from 'preact/hooks';
 import { DETAIL_TITLES, DETAILS, type Detail, fits } from '../charts/details.ts';
-import { liveView, moved, RANGES, spanOf, type View, zoomedIn, zoomedOut } from '../charts/ranges.ts';
+import { FIRST_RANGE, liveView, moved, RANGES, spanOf, type View, zoomedIn, zoomedOut } from '../charts/ranges.ts';
 import { hubNow } from '../hub/client.http.ts';
 import { localTime, span } from '../kit/format.ts';
 import { Icon } from '../kit/icons.tsx';
 import { Choice } from '../kit/parts.tsx';
-
-export const FIRST_SPAN_MS = 300_000;
 
 interface TimelineProps {
   view: View;
@@ -18,8 +16,8 @@ interface TimelineProps {
 
 /** Everything that a mouse does on a chart can be done here without one. */
 export function Timeline({ view, onView, detail, onDetail }: TimelineProps) {
-  const name = view.live ? RANGES.find(([, , ms]) => ms === spanOf(view))?.[0] : undefined;
-  const options = useMemo(() => RANGES.map(([value, title]): [string, string] => [value, title]), []);
+  const [name, title] = (view.live && RANGES.find(([, , ms]) => ms === spanOf(view))) || [];
+  const options = useMemo(() => RANGES.map(([value, text]): [string, string] => [value, text]), []);
   const pick = (value: string) => onView(liveView(RANGES.find(([range]) => range === value)![2], hubNow()));
   return (
     <div class="timeline">
@@ -28,7 +26,7 @@ export function Timeline({ view, onView, detail, onDetail }: TimelineProps) {
       <Steps view={view} onView={onView} />
       <span class="soft" role="status">
         {view.live
-          ? `The last ${span(spanOf(view))}, live. Drag over a chart to zoom.`
+          ? `The last ${title ?? span(spanOf(view))}, live. Drag over a chart to zoom.`
           : `${localTime(view.from)} to ${localTime(view.to)}`}
       </span>
     </div>
@@ -73,7 +71,7 @@ function Steps({ view, onView }: Pick<TimelineProps, 'view' | 'onView'>) {
         type="button"
         class={view.live ? '' : 'primary'}
         disabled={view.live}
-        onClick={() => onView(liveView(FIRST_SPAN_MS, hubNow()))}
+        onClick={() => onView(liveView(FIRST_RANGE[2], hubNow()))}
       >
         Live
       </button>

@@ -29,6 +29,8 @@ export interface Field {
   title: string;
   /** UCUM. */
   unit?: string;
+  /** Values are multiples of it; when the schema says so. */
+  step?: number;
 }
 
 export interface Stream {
@@ -70,7 +72,17 @@ export async function loadCatalog(): Promise<void> {
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     ),
   );
-  catalog.value = schemas;
+  catalog.value = { ...schemas, streams: schemas.streams.map(withSteps) };
+}
+
+/** Each field with the step of its schema. */
+export function withSteps(stream: Stream): Stream {
+  const stepOf = (name: string) => stream.schema.properties?.[name]?.multipleOf;
+  const fields = stream.fields.map((field) => {
+    const step = stepOf(field.name);
+    return step === undefined ? field : { ...field, step };
+  });
+  return { ...stream, fields };
 }
 
 /** Whether this hub has a route, such as `GET /v1/bridge`; parameters are written `{id}`. */

@@ -43,17 +43,39 @@ export function things(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
-/** A measured value with as many digits as say something. */
-export function measured(value: number): string {
+/** What a value is a multiple of, such as 0.25, when its schema says so; and its unit in UCUM. */
+export interface Measure {
+  unit?: string;
+  step?: number;
+}
+
+/** One metre on the ground is the fifth digit of a degree. */
+const DEGREE_DIGITS = 5;
+const MOST_DIGITS = 9;
+
+/** A measured value with as many digits as say something: about five, and never fewer after the point than its step. */
+export function measured(value: number, { unit, step }: Measure = {}): string {
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e9)) return value.toExponential(2);
-  const digits = size >= 1_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  const usual = size >= 10_000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  const digits = Math.max(usual, unit === 'deg' ? DEGREE_DIGITS : 0, step === undefined ? 0 : digitsOf(step));
   return new Intl.NumberFormat('en', { maximumFractionDigits: digits }).format(value);
 }
 
+/** Digits after the point that multiples of a step have, so that 22.5 does not read 23. */
+export function digitsOf(step: number): number {
+  let digits = 0;
+  while (digits < MOST_DIGITS && !isWhole(step * 10 ** digits)) digits++;
+  return digits;
+}
+
+function isWhole(value: number): boolean {
+  return Math.abs(value - Math.round(value)) < 1e-6;
+}
+
 /** Any value of a field, with its unit when it is a number. */
-export function fieldValue(value: unknown, unit?: string): string {
-  if (typeof value === 'number') return `${measured(value)}${unit && unitSign(unit) ? ` ${unitSign(unit)}` : ''}`;
+export function fieldValue(value: unknown, measure: Measure = {}): string {
+  if (typeof value === 'number') return [measured(value, measure), unitSign(measure.unit)].filter(Boolean).join(' ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return value === undefined || value === null ? '–' : typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -12,6 +12,8 @@ export interface Column<Row> {
   align?: 'end';
   /** Not on narrow screens. */
   lesser?: boolean;
+  /** Goes on in a second line instead of being cut. */
+  wraps?: boolean;
   /** What to sort by; a column without cannot be sorted. */
   by?(row: Row): string | number;
 }
@@ -133,9 +135,9 @@ function Line<Row>({ row, columns, index, onOpen }: LineProps<Row>) {
   };
   return (
     <tr aria-rowindex={index} {...open}>
-      {columns.map(({ name, align, lesser, cell }) => (
+      {columns.map(({ name, align, lesser, wraps, cell }) => (
         <td key={name} class={classOf(align, lesser)}>
-          {cell(row)}
+          {wraps ? <div class="two-lines">{cell(row)}</div> : cell(row)}
         </td>
       ))}
     </tr>

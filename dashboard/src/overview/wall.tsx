@@ -1,9 +1,8 @@
 /** Devices as they speak: the newest value of each with its last minutes, moving. */
 import { useRef, useState } from 'preact/hooks';
-import { Series } from '../charts/series.ts';
 import { Sparkline } from '../charts/sparkline.tsx';
 import { fieldOf, streamOf } from '../hub/catalog.ts';
-import { get, hubNow, withQuery } from '../hub/client.http.ts';
+import { get, withQuery } from '../hub/client.http.ts';
 import type { Device } from '../hub/devices.ts';
 import { history } from '../hub/history.ts';
 import { readingsIn, useLive } from '../hub/live.ts';
@@ -13,23 +12,14 @@ import { Card, Empty } from '../kit/parts.tsx';
 import { now } from '../kit/time.tsx';
 import { linkTo } from '../router.ts';
 import { ofAllKinds } from './kinds.ts';
+import { POINTS, SPAN_MS, Trace } from './trace.ts';
 
 /** So many fit a screen, and no more are asked for. */
 const SHOWN = 12;
 /** Asked for, to find one of each kind among them. */
 const LOOKED_AT = 200;
-const SPAN_MS = 120_000;
-const POINTS = 120;
 const AGAIN_MS = 60_000;
 const DRAW_MS = 1_000;
-
-interface Trace {
-  stream: string;
-  field: string;
-  /** The newest value as it came; the line has means. */
-  newest: number;
-  series: Series;
-}
 
 /** Devices that are connected, of as many kinds as there are. */
 export function Wall() {
@@ -82,9 +72,7 @@ function hear(traces: Map<string, Trace>, device: string, stream: string, readin
   const trace = known ?? begin(traces, device, stream, reading);
   const value = trace && reading[trace.field];
   if (!trace || typeof value !== 'number') return;
-  trace.newest = value;
-  trace.series.add(reading.ts, value);
-  trace.series.trim(hubNow() - SPAN_MS);
+  trace.hear(reading.ts, value, Date.now());
 }
 
 /** What is drawn of a device is decided by its first reading; what it said before is asked for. */
@@ -94,39 +82,34 @@ function begin(traces: Map<string, Trace>, device: string, stream: string, readi
   // Where something is says less in a line than how it moves.
   const field = (present.find(({ unit }) => unit !== 'deg') ?? present[0])?.name;
   if (field === undefined) return undefined;
-  const series = new Series(SPAN_MS / POINTS, numberOnly);
-  const to = hubNow();
+  const trace = new Trace(stream, field);
   history({
     device,
     stream,
-    from: to - SPAN_MS,
-    to,
+    from: reading.ts - SPAN_MS,
+    to: reading.ts,
     how: { every: `${SPAN_MS / POINTS}ms`, fn: 'mean', limit: 2 * POINTS },
   }).then(
-    ({ rows }) => series.load(rows, field),
+    ({ rows }) => trace.load(rows),
     () => {},
   );
-  const trace: Trace = { stream, field, newest: Number.NaN, series };
   traces.set(device, trace);
   return trace;
 }
 
-const numberOnly = (value: unknown) => (typeof value === 'number' ? value : undefined);
-
 function Voice({ id, trace, hue }: { id: string; trace: Trace | undefined; hue: number }) {
   const field = trace && fieldOf(trace.stream, trace.field);
-  const to = Math.max(now.value, trace?.series.last?.ts ?? 0);
   return (
     <a class="voice" href={linkTo(['devices', id])}>
       <span class="voice-head">
         <strong title={id}>{id}</strong>
         <small>{field?.title ?? 'waiting for a reading'}</small>
       </span>
-      <span class="voice-value">{trace ? fieldValue(trace.newest, field?.unit) : '–'}</span>
+      <span class="voice-value">{trace ? fieldValue(trace.newest, field) : '–'}</span>
       {field && (
         <Sparkline
-          points={trace.series.line}
-          to={to}
+          points={trace.line}
+          to={trace.edgeAt(now.value)}
           spanMs={SPAN_MS}
           label={`${field.title} in the last two minutes`}
           hue={hue}

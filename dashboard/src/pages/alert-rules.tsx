@@ -1,11 +1,12 @@
 /** The rules of alerts: what each watches, changing, switching and removing it. */
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { patch, path, remove } from '../hub/client.http.ts';
 import type { Resource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
-import { confirmed } from '../kit/dialog.tsx';
+import { confirmed, Dialog } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Card, Empty, Trouble } from '../kit/parts.tsx';
+import { Act, Badge, Card, Empty, Facts, Trouble } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { say } from '../kit/toast.tsx';
 import { RuleForm } from './alert-rule-form.tsx';
@@ -14,6 +15,12 @@ import { type Rule, ruleWords, SEVERITY_TONES } from './alert-words.ts';
 /** Rules of the configuration are shown, and changed there. */
 export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
   const [changing, setChanging] = useState<Rule>();
+  const [open, setOpen] = useState<string>();
+  const opened = rules.data?.rules.find(({ id }) => id === open);
+  const change = (rule: Rule) => {
+    setOpen(undefined);
+    setChanging(rule);
+  };
   return (
     <Card title="Rules">
       {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
@@ -22,12 +29,21 @@ export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
         columns={columns(rules.reload, setChanging)}
         rows={rules.data?.rules ?? []}
         keyOf={({ id }) => id}
+        onOpen={({ id }) => setOpen(id)}
         empty={
           <Empty icon="alerts" title="No rules yet">
             A rule says what is wrong, for how long, and of which devices.
           </Empty>
         }
       />
+      {opened && (
+        <RuleDialog
+          rule={opened}
+          reload={rules.reload}
+          change={() => change(opened)}
+          onClose={() => setOpen(undefined)}
+        />
+      )}
       {changing && <RuleForm rule={changing} onClose={() => setChanging(undefined)} onDone={rules.reload} />}
     </Card>
   );
@@ -35,8 +51,19 @@ export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
 
 function columns(reload: () => void, change: (rule: Rule) => void): Column<Rule>[] {
   return [
-    { name: 'id', title: 'Rule', width: '20%', cell: ({ id, description }) => <span title={description}>{id}</span> },
-    { name: 'words', title: 'Fires when', cell: (rule) => <span title={ruleWords(rule)}>{ruleWords(rule)}</span> },
+    {
+      name: 'id',
+      title: 'Rule',
+      width: '20%',
+      wraps: true,
+      cell: ({ id, description }) => <span title={description}>{id}</span>,
+    },
+    {
+      name: 'words',
+      title: 'Fires when',
+      wraps: true,
+      cell: (rule) => <span title={ruleWords(rule)}>{ruleWords(rule)}</span>,
+    },
     {
       name: 'severity',
       title: 'Severity',
@@ -54,9 +81,30 @@ function columns(reload: () => void, change: (rule: Rule) => void): Column<Rule>
       name: 'actions',
       title: 'Change',
       width: '276px',
+      lesser: true,
       cell: (rule) => <RuleActions rule={rule} reload={reload} change={() => change(rule)} />,
     },
   ];
+}
+
+/** All of a rule, uncut, and what can be done with it where the table has no room for that. */
+function RuleDialog({ rule, onClose, ...rest }: RuleActionsProps & { onClose(): void }) {
+  const { id, description, severity, enabled, deliver } = rule;
+  const facts: [string, ComponentChildren][] = [
+    ['Fires when', ruleWords(rule)],
+    ['What it is for', description],
+    ['Severity', severity],
+    ['State', enabled ? 'on' : 'off'],
+    ['Told to', deliver?.join(', ') ?? 'every channel'],
+  ];
+  return (
+    <Dialog title={id} onClose={onClose}>
+      <Facts facts={facts.filter(([, fact]) => Boolean(fact))} />
+      <footer>
+        <RuleActions rule={rule} {...rest} />
+      </footer>
+    </Dialog>
+  );
 }
 
 const FIXED =

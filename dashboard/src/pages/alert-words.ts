@@ -83,8 +83,9 @@ function wrong({
   lagMs = 0,
 }: Rule): string {
   if (kind === 'field') {
-    const { title, unit } = fieldOf(stream, field);
-    return `${title} ${above === undefined ? `below ${fieldValue(below, unit)}` : `above ${fieldValue(above, unit)}`}`;
+    const measure = fieldOf(stream, field);
+    const limit = above === undefined ? `below ${fieldValue(below, measure)}` : `above ${fieldValue(above, measure)}`;
+    return `${measure.title} ${limit}`;
   }
   if (kind === 'no-reading')
     return `no reading${stream && ` of ${streamOf(stream)?.title ?? stream}`} for ${span(forMs)}`;

@@ -1,14 +1,16 @@
 /** Alerts: what fires and what is over, and the rules behind them. */
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { get } from '../hub/client.http.ts';
 import { usePaged } from '../hub/paged.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
+import { Dialog } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
 import { PagedTable } from '../kit/paged-table.tsx';
-import { Badge, Choice, Empty } from '../kit/parts.tsx';
+import { Badge, Choice, Empty, Facts } from '../kit/parts.tsx';
 import type { Column } from '../kit/table.tsx';
-import { Ago } from '../kit/time.tsx';
+import { Ago, Moment } from '../kit/time.tsx';
 import { linkTo } from '../router.ts';
 import { Channels } from './alert-channels.tsx';
 import { RuleForm } from './alert-rule-form.tsx';
@@ -24,9 +26,9 @@ const COLUMNS: Column<Alert>[] = [
     width: '116px',
     cell: ({ state }) => <Badge tone={ALERT_TONES[state]}>{state}</Badge>,
   },
-  { name: 'summary', title: 'What', cell: ({ summary }) => <span title={summary}>{summary}</span> },
-  { name: 'device', title: 'About', width: '14%', cell: about },
-  { name: 'rule', title: 'Rule', width: '14%', lesser: true, cell: ({ rule }) => rule },
+  { name: 'summary', title: 'What', wraps: true, cell: ({ summary }) => <span title={summary}>{summary}</span> },
+  { name: 'device', title: 'About', width: '14%', wraps: true, cell: about },
+  { name: 'rule', title: 'Rule', width: '14%', lesser: true, wraps: true, cell: ({ rule }) => rule },
   { name: 'since', title: 'Since', width: '104px', cell: ({ since }) => <Ago at={since} /> },
   {
     name: 'over',
@@ -74,6 +76,8 @@ export function AlertsPage() {
 function AlertList() {
   const [state, setState] = useState<Alert['state'] | ''>('');
   const alerts = usePaged<Alert>('/v1/alerts', 'alerts', { state }, ASK_MS);
+  const [open, setOpen] = useState<string>();
+  const opened = alerts.data?.find(({ id }) => id === open);
   return (
     <>
       <div class="filters">
@@ -84,12 +88,36 @@ function AlertList() {
         list={alerts}
         columns={COLUMNS}
         keyOf={({ id }) => id}
+        onOpen={({ id }) => setOpen(id)}
         empty={
           <Empty icon="check" title={state === 'resolved' ? 'Nothing was wrong' : 'Nothing is wrong'}>
             No rule has found anything.
           </Empty>
         }
       />
+      {opened && <AlertDialog alert={opened} onClose={() => setOpen(undefined)} />}
     </>
+  );
+}
+
+/** All of an alert, uncut. */
+function AlertDialog({ alert, onClose }: { alert: Alert; onClose(): void }) {
+  const { state, severity, summary, rule, since, firedAt, resolvedAt } = alert;
+  const moment = (at: number | undefined) => at !== undefined && <Moment at={at} />;
+  const facts: [string, ComponentChildren][] = [
+    ['About', about(alert)],
+    ['Rule', rule],
+    ['Severity', severity],
+    ['Since', moment(since)],
+    ['Fired', moment(firedAt)],
+    ['Over', moment(resolvedAt)],
+  ];
+  return (
+    <Dialog title={summary} onClose={onClose}>
+      <div>
+        <Badge tone={ALERT_TONES[state]}>{state}</Badge>
+      </div>
+      <Facts facts={facts.filter(([, fact]) => Boolean(fact))} />
+    </Dialog>
   );
 }

@@ -77,7 +77,12 @@ export function OperatorsPage() {
 
 function columnsFor(reload: () => void, onMade: (made: Made) => void): Column<Operator>[] {
   return [
-    { name: 'name', title: 'Name', cell: ({ name }) => (name === session.value?.operator ? `${name} (you)` : name) },
+    {
+      name: 'name',
+      title: 'Name',
+      wraps: true,
+      cell: ({ name }) => (name === session.value?.operator ? `${name} (you)` : name),
+    },
     {
       name: 'role',
       title: 'Role',

@@ -36,10 +36,11 @@ const COLUMNS: Column<Refused>[] = [
     name: 'device',
     title: 'Device',
     width: '22%',
+    wraps: true,
     cell: ({ device }) => <a href={linkTo(['devices', device])}>{device}</a>,
   },
   { name: 'stream', title: 'Stream', width: '120px', lesser: true, cell: ({ stream }) => stream },
-  { name: 'why', title: 'Why', cell: why },
+  { name: 'why', title: 'Why', wraps: true, cell: why },
   { name: 'reading', title: 'Reading', lesser: true, cell: ({ reading }) => <code>{JSON.stringify(reading)}</code> },
 ];
 

@@ -142,7 +142,7 @@ const SINK_COLUMNS: Column<SinkStatus>[] = [
 ];
 
 const JOB_COLUMNS: Column<Job>[] = [
-  { name: 'name', title: 'Job', cell: ({ name }) => name },
+  { name: 'name', title: 'Job', wraps: true, cell: ({ name }) => name },
   { name: 'at', title: 'When (UTC)', lesser: true, cell: ({ at }) => <code>{at}</code> },
   {
     name: 'next',
@@ -150,8 +150,8 @@ const JOB_COLUMNS: Column<Job>[] = [
     width: '100px',
     cell: ({ nextRunAt }) => (nextRunAt === undefined ? '–' : <Ago at={nextRunAt} />),
   },
-  { name: 'last', title: 'Last', cell: ({ last }) => (last ? <LastRun last={last} /> : 'not yet') },
-  { name: 'runs', title: 'Runs', width: '90px', align: 'end', cell: ({ runs }) => count(runs) },
+  { name: 'last', title: 'Last', wraps: true, cell: ({ last }) => (last ? <LastRun last={last} /> : 'not yet') },
+  { name: 'runs', title: 'Runs', width: '90px', align: 'end', lesser: true, cell: ({ runs }) => count(runs) },
   {
     name: 'failures',
     title: 'Failed',

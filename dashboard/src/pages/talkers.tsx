@@ -14,7 +14,7 @@ interface Talker {
 const ASK_MS = 5_000;
 
 const COLUMNS: Column<Talker>[] = [
-  { name: 'device', title: 'Device', cell: ({ device }) => <a href={`#/devices/${device}`}>{device}</a> },
+  { name: 'device', title: 'Device', wraps: true, cell: ({ device }) => <a href={`#/devices/${device}`}>{device}</a> },
   { name: 'bytes', title: 'A second', align: 'end', cell: ({ perSecond }) => bytes(perSecond.bytes) },
   { name: 'readings', title: 'Readings/s', align: 'end', cell: ({ perSecond }) => count(perSecond.readings) },
   { name: 'frames', title: 'Frames/s', align: 'end', lesser: true, cell: ({ perSecond }) => count(perSecond.frames) },

@@ -1,19 +1,26 @@
 /** The points of charts, the windows they show, and the axes they stand on. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { askedFor, bucketFor, DETAILS, fits, MOST_POINTS } from '../../../dashboard/src/charts/details.ts';
+import { askedFor, bucketFor, DETAILS, detailOf, fits, MOST_POINTS } from '../../../dashboard/src/charts/details.ts';
 import {
+  around,
   liveView,
   moved,
+  queryOf,
   RANGES,
   spanOf,
+  type View,
+  viewOf,
   windowAt,
   zoomed,
   zoomedIn,
   zoomedOut,
 } from '../../../dashboard/src/charts/ranges.ts';
 import { scaleOf } from '../../../dashboard/src/charts/scale.ts';
-import { Series } from '../../../dashboard/src/charts/series.ts';
+import { loneIn, Series } from '../../../dashboard/src/charts/series.ts';
+import { TIME_STEPS_S, timeLabels, timeStep } from '../../../dashboard/src/charts/times.ts';
+import { Trace } from '../../../dashboard/src/overview/trace.ts';
+import { linkTo, placeOf } from '../../../dashboard/src/router.ts';
 
 const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
 
@@ -72,6 +79,16 @@ describe('a series', () => {
     expect(times[3]).toBe(31);
   });
 
+  it('has points that no line goes through: the only one, and those between two holes', () => {
+    const series = new Series(1_000, number);
+    for (const ts of [0, 1_000, 2_000, 3_000, 60_000, 120_000, 121_000, 122_000, 180_000]) series.add(ts, 1);
+    const [times, means] = series.columns();
+    expect(loneIn(means).map((index) => times[index])).toEqual([60, 180]);
+    expect(loneIn([5])).toEqual([0]);
+    expect(loneIn([5, 0, null])).toEqual([]);
+    expect(loneIn([])).toEqual([]);
+  });
+
   it('never grows beyond what the window holds, whatever comes', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 1, maxLength: 400 }), (steps) => {
@@ -120,6 +137,95 @@ describe('a window of time', () => {
 it('zooms into the newer half of what is live, and into the middle of what is not', () => {
   expect(zoomedIn(liveView(60_000, 0), 0)).toEqual(liveView(30_000, 0));
   expect(zoomedIn({ live: false, from: 0, to: 40_000 }, 90_000)).toEqual({ live: false, from: 10_000, to: 30_000 });
+});
+
+describe('the address of a window', () => {
+  const now = 1_800_000_000_000;
+  const again = (view: View) => viewOf(placeOf(linkTo(['devices', 'a'], queryOf(view))).query, now);
+
+  it('brings it back: each range, a live piece of one, and a piece of the past', () => {
+    for (const [, , spanMs] of RANGES) expect(again(liveView(spanMs, now))).toEqual(liveView(spanMs, now));
+    expect(again(liveView(75_000, now))).toEqual(liveView(75_000, now));
+    const piece = zoomed(now - 90_000, now - 30_000, now);
+    expect(again(piece)).toEqual(piece);
+    expect(queryOf(liveView(21_600_000, now))).toEqual({ range: '6h' });
+    expect(queryOf(liveView(RANGES[0][2], now))).toEqual({});
+  });
+
+  it.each([
+    'range=9y',
+    'range=5',
+    'range=-1',
+    'from=2&to=1',
+    'from=1',
+    'range=99999999999999999999',
+    `from=${now + 9}&to=${now + 99}`,
+  ])('that has no sense (%s) is the first range', (query) =>
+    expect(viewOf(new URLSearchParams(query), now)).toEqual(liveView(RANGES[0][2], now)),
+  );
+
+  it('has a detail, too', () => expect(['1m', '7x', null].map(detailOf)).toEqual(['1m', 'auto', 'auto']));
+});
+
+it('a window around a moment holds it and more before it than behind it, and nothing of the future', () => {
+  expect(around(500_000, 100_000, 1_000_000)).toEqual({ live: false, from: 410_000, to: 510_000 });
+  expect(around(995_000, 100_000, 1_000_000)).toEqual({ live: false, from: 905_000, to: 1_000_000 });
+});
+
+describe('a line of the overview', () => {
+  const at = (minute: number) => minute * 60_000;
+
+  it('of a device that tells of yesterday is drawn, and moves on by its own time', () => {
+    const trace = new Trace('environment', 'temperature');
+    const now = at(2_000);
+    for (const minute of [0, 1, 2]) trace.hear(at(minute), minute, now + minute * 1_000);
+    expect(trace.newest).toBe(2);
+    expect(trace.line).toHaveLength(3);
+    expect(trace.edgeAt(now + 2_000)).toBe(at(2));
+    expect(trace.edgeAt(now + 12_000)).toBe(at(2) + 10_000);
+  });
+
+  it('of one that speaks now ends at the present', () => {
+    const trace = new Trace('environment', 'temperature');
+    trace.hear(at(2) - 20, 5, at(2));
+    expect(trace.edgeAt(at(3))).toBe(at(3) - 20);
+  });
+});
+
+describe('times below a chart', () => {
+  const labels = (stepS: number, count = 3) =>
+    timeLabels(
+      Array.from({ length: count }, (_, index) => 1_800_000_000 + index * stepS),
+      stepS,
+    );
+
+  it.each(TIME_STEPS_S)('tell neighbours apart that are %d s away from each other', (stepS) => {
+    const [first, second, third] = labels(stepS);
+    expect([first, third]).not.toContain(second);
+  });
+
+  it('stand as close as their width allows, also on a phone', () => {
+    const widthOf = (label: string) => 6.5 * label.length + 16;
+    const labelsIn = (spanS: number, pixels: number) => Math.floor(spanS / timeStep(spanS, pixels, widthOf));
+    for (const [, , spanMs] of RANGES)
+      for (const pixels of [285, 416, 930]) expect(labelsIn(spanMs / 1_000, pixels)).toBeGreaterThanOrEqual(2);
+    expect(timeStep(2, 416, widthOf)).toBe(0.5);
+    expect(timeStep(300, 285, widthOf)).toBe(120);
+  });
+
+  it('have no more digits than they need', () => {
+    expect(labels(0.5)[1]).toMatch(/:00\.5\b/);
+    expect(labels(0.05)[1]).toMatch(/:00\.05\b/);
+    expect(labels(1)[1]).toMatch(/:01\b(?!\.)/);
+    expect(labels(60)[1]).not.toMatch(/:\d+:/);
+  });
+
+  it('name the day where a new one begins', () => {
+    const noon = new Date(2026, 4, 3, 12).getTime() / 1_000;
+    const [, , midnight] = timeLabels([noon, noon + 21_600, noon + 43_200], 21_600);
+    expect(midnight).toMatch(/4/);
+    expect(midnight).not.toMatch(/:/);
+  });
 });
 
 describe('an axis', () => {

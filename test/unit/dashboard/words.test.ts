@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { stepsOf } from '../../../dashboard/src/commands/steps.ts';
 import { fits, tagsOf } from '../../../dashboard/src/devices/device-filter.ts';
 import { LANGUAGES, snippetOf } from '../../../dashboard/src/devices/snippets.ts';
+import { withSteps } from '../../../dashboard/src/hub/catalog.ts';
 import { type Command, targetText, withChanges } from '../../../dashboard/src/hub/commands.ts';
 import type { Device } from '../../../dashboard/src/hub/devices.ts';
 import { together } from '../../../dashboard/src/hub/live.ts';
@@ -17,16 +18,29 @@ describe('numbers', () => {
   it.each([
     [21.456, '21.46'],
     [0.12345, '0.123'],
-    [1234.5, '1,235'],
+    [1006.4, '1,006.4'],
+    [12345.6, '12,346'],
     [0, '0'],
     [1e-7, '1.00e-7'],
   ])('%s is written %s', (value, text) => expect(measured(value)).toBe(text));
 
   it('have the sign of their unit', () => {
-    expect(fieldValue(21.5, 'Cel')).toBe('21.5 °C');
-    expect(fieldValue(0.98, '1')).toBe('0.98');
+    expect(fieldValue(21.5, { unit: 'Cel' })).toBe('21.5 °C');
+    expect(fieldValue(0.98, { unit: '1' })).toBe('0.98');
     expect(fieldValue(true)).toBe('yes');
     expect(unitSign('kg.m/s')).toBe('kg·m/s');
+  });
+
+  it('that say where something is are told to the metre', () =>
+    expect(fieldValue(47.651234, { unit: 'deg' })).toBe('47.65123 °'));
+
+  it('have the digits of the step that the schema gives', () => {
+    const schema = { properties: { energy: { multipleOf: 0.001 }, power: {} } };
+    const fields = ['energy', 'power'].map((name) => ({ name, title: name, type: 'number' as const, unit: 'W' }));
+    const [energy, power] = withSteps({ name: 's', title: 'S', description: '', fields, schema }).fields;
+    expect(fieldValue(54321.125, energy)).toBe('54,321.125 W');
+    expect(fieldValue(54321.125, power)).toBe('54,321 W');
+    expect(fieldValue(22.5, { step: 5 })).toBe('22.5');
   });
 
   it('of bytes and spans are short', () => {
