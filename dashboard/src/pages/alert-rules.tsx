@@ -5,7 +5,7 @@ import type { Resource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { confirmed } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Card, Empty, Trouble } from '../kit/parts.tsx';
+import { Act, Badge, Card, Empty, Loaded } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { say } from '../kit/toast.tsx';
 import { RuleForm } from './alert-rule-form.tsx';
@@ -16,18 +16,21 @@ export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
   const [changing, setChanging] = useState<Rule>();
   return (
     <Card title="Rules">
-      {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
-      <Table
-        label="Rules"
-        columns={columns(rules.reload, setChanging)}
-        rows={rules.data?.rules ?? []}
-        keyOf={({ id }) => id}
-        empty={
-          <Empty icon="alerts" title="No rules yet">
-            A rule says what is wrong, for how long, and of which devices.
-          </Empty>
-        }
-      />
+      <Loaded resource={rules}>
+        {({ rules: rows }) => (
+          <Table
+            label="Rules"
+            columns={columns(rules.reload, setChanging)}
+            rows={rows}
+            keyOf={({ id }) => id}
+            empty={
+              <Empty icon="alerts" title="No rules yet">
+                A rule says what is wrong, for how long, and of which devices.
+              </Empty>
+            }
+          />
+        )}
+      </Loaded>
       {changing && <RuleForm rule={changing} onClose={() => setChanging(undefined)} onDone={rules.reload} />}
     </Card>
   );
