@@ -6,8 +6,8 @@ import { HubAway } from './hub/client.http.ts';
 import { loadGateway } from './hub/gateway.ts';
 import { join, leave } from './hub/live.ts';
 import { openSocket } from './hub/live.ws.ts';
-import { findSession, session, signedOutBecause } from './hub/session.ts';
-import { Questions } from './kit/dialog.tsx';
+import { findSession, isStillSignedIn, session, signedOutBecause } from './hub/session.ts';
+import { Keepsakes, Questions } from './kit/dialog.tsx';
 import { Trouble, Waiting } from './kit/parts.tsx';
 import './kit/theme.ts';
 import { Toasts } from './kit/toast.tsx';
@@ -48,6 +48,7 @@ export function App() {
   return (
     <>
       {session.value === undefined ? <Start /> : session.value === null ? <SignIn /> : <Inside />}
+      <Keepsakes />
       <Questions />
       <Toasts />
     </>
@@ -71,7 +72,7 @@ function Inside() {
   };
   useEffect(() => {
     load();
-    join(openSocket);
+    join(openSocket, isStillSignedIn);
     return leave;
   }, []);
   if (ready) return <Shell />;

@@ -12,7 +12,6 @@ import { may, type Role, session, signOut } from './hub/session.ts';
 import { Icon, type IconName } from './kit/icons.tsx';
 import { theme, toggleTheme } from './kit/theme.ts';
 import { now } from './kit/time.tsx';
-import { complain } from './kit/toast.tsx';
 import { Logo } from './logo.tsx';
 import { OverviewPage } from './overview/overview-page.tsx';
 import { AlertsPage } from './pages/alerts.tsx';
@@ -127,13 +126,7 @@ function TopBar({ title, menu, onMenu }: { title: string; menu: boolean; onMenu(
       <button type="button" class="bare" aria-label={label} title={label} onClick={toggleTheme}>
         <Icon name={dark ? 'sun' : 'moon'} />
       </button>
-      <button
-        type="button"
-        class="bare"
-        aria-label="Sign out"
-        title="Sign out"
-        onClick={() => signOut().catch(complain)}
-      >
+      <button type="button" class="bare" aria-label="Sign out" title="Sign out" onClick={() => void signOut()}>
         <Icon name="out" />
       </button>
     </header>

@@ -1,5 +1,5 @@
 /** The door: an operator token opens a session; where to find one is said beside it. */
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { signedOutBecause, signIn } from './hub/session.ts';
 import { Icon } from './kit/icons.tsx';
 import { Logo } from './logo.tsx';
@@ -7,6 +7,8 @@ import { Logo } from './logo.tsx';
 /** A form with one field. */
 export function SignIn() {
   const [token, setToken] = useState('');
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const [wrong, setWrong] = useState('');
   const [busy, setBusy] = useState(false);
   const submit = async (event: SubmitEvent) => {
@@ -31,6 +33,7 @@ export function SignIn() {
         <label>
           <span>Operator token</span>
           <input
+            ref={field}
             type="password"
             name="token"
             autocomplete="current-password"

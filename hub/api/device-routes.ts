@@ -167,6 +167,15 @@ export function tagsOf(text: string | number | undefined): Record<string, string
   throw new MistakenRequest([{ in: 'query', path: '/tag', message: 'must be name=value' }]);
 }
 
+/** The names in a parameter of a query; undefined when it was not sent. Throws `MistakenRequest` where one is empty. */
+export function namesIn(parameter: string, text: string | number | undefined): Set<string> | undefined {
+  if (text === undefined) return undefined;
+  const names = new Set(String(text).split(','));
+  if (!names.has('')) return names;
+  const message = 'has an empty name: names with one comma between, or leave it out for all';
+  throw new MistakenRequest([{ in: 'query', path: `/${parameter}`, message }]);
+}
+
 /** The device of that id. Throws `RefusedError` (not-found). */
 export function deviceOf(devices: Devices, id: string): Device {
   const device = devices.get(id);

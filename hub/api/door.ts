@@ -6,7 +6,7 @@ import { redact } from '../kit/redact.ts';
 import type { Attempt, AuditTrail } from './audit-trail.ts';
 import type { Entrance } from './entrance.http.ts';
 import { IDEMPOTENCY_HEADER, IDEMPOTENCY_KEY, isRepeatable, type Repeats } from './idempotency.ts';
-import { type Asker, demand, demandCsrf, identify, type Recognition } from './identify.ts';
+import { type Asker, demand, demandCsrf, identify, identifyIfKnown, type Recognition } from './identify.ts';
 import type { Pass, Passes } from './passes.ts';
 import { MistakenRequest, PROBLEM_TYPE, problemOfError, refuseTokensIn } from './problem.ts';
 import { type Answer, type Call, needsBody, type Route } from './route.ts';
@@ -28,7 +28,7 @@ export interface Door extends Recognition {
 /** Adds the route to the server. */
 export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
   const { log, repeats } = door;
-  const { method, path, role } = route;
+  const { method, path, role, asksWho = false } = route;
   const numbers = integersOf(route.query);
   const attempts = createAttempts(route, door.trail);
   const { learn } = attempts;
@@ -38,12 +38,13 @@ export function addRoute(app: FastifyInstance, route: Route, door: Door): void {
     url: path,
     exposeHeadRoute: !route.noHead,
     schema: schemaOf(route),
-    ...(role === 'anyone' && !route.takesSecret && { config: { rateLimit: false } }),
+    ...(role === 'anyone' && !route.takesSecret && !asksWho && { config: { rateLimit: false } }),
     // Before the body is read: a stranger's request costs nothing more and learns nothing of what is valid.
     async preParsing(request) {
       learn(request, { at: Date.now() });
-      if (role === 'anyone') return;
-      const asker = askerOf(request, door);
+      if (role === 'anyone' && !asksWho) return;
+      const asker = askerOf(request, door, asksWho);
+      if (!asker) return;
       askers.set(request, asker);
       learn(request, { operator: asker.operator });
       demandCsrf(method, request.headers, asker);
@@ -117,10 +118,10 @@ export async function refusePath(request: FastifyRequest, reply: FastifyReply, d
   sendProblem(door.log, error, request, reply);
 }
 
-/** Who asks. Throws `RefusedError` (unauthorized, too-many-attempts). */
-function askerOf(request: FastifyRequest, door: Door): Asker {
+/** Who asks; undefined when nobody is known and nobody need be. Throws `RefusedError` (unauthorized, too-many-attempts). */
+function askerOf(request: FastifyRequest, door: Door, mayBeNobody: boolean): Asker | undefined {
   try {
-    return identify(request.headers, door);
+    return (mayBeNobody ? identifyIfKnown : identify)(request.headers, door);
   } catch (error) {
     // A cookie is no guess: nobody finds 256 bits, and a page that was left open goes on asking with an old one.
     return door.entrance.throttle(request, error, request.headers.authorization !== undefined);
@@ -134,6 +135,7 @@ function callOf(request: FastifyRequest, asker: Asker | undefined, { upgrades }:
     query: request.query as Record<string, string | number | undefined>,
     body: request.body,
     accept: request.headers.accept ?? '',
+    host: request.headers.host ?? '',
     operator: asker?.operator,
     isUpgrade: upgrades.isUpgrade(request.raw),
     isSecure: request.protocol === 'https',

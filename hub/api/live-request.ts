@@ -1,4 +1,5 @@
 /** What somebody wants to hear of `/v1/live`: read from a frame or a query, checked, and made into a filter. Pure. */
+import type { Catalog } from '../../schemas/index.ts';
 import type { Device } from '../devices/devices.ts';
 import { RefusedError } from '../kit/errors.ts';
 import { LIVE_KINDS, type LiveFilter, type LiveKind } from '../telemetry/live.ts';
@@ -21,6 +22,8 @@ export type LiveFrame = { type: 'subscribe'; id: string; request: LiveRequest } 
 const EVERY_MS = { usual: 250, most: 60_000 };
 const MAX_DEVICES = 1_000;
 const MAX_NAME = 64;
+/** Of unknown names in a sentence. */
+const MAX_TOLD = 5;
 
 type Members = Record<string, unknown>;
 
@@ -37,13 +40,43 @@ const MEMBERS: Record<string, { fits(value: unknown): boolean; rule: string }> =
   snapshot: { fits: (value) => typeof value === 'boolean', rule: 'true or false' },
 };
 
+/** Refuses a subscription that names what nobody has: whoever waits for it would wait for ever. */
+export class UnknownNames extends RefusedError {
+  /** Of devices and streams. */
+  readonly unknown: string[];
+  constructor(detail: string, unknown: string[]) {
+    super('not-found', detail);
+    this.unknown = unknown;
+  }
+}
+
+/** What names are looked up in. */
+export interface Known {
+  devices: { get(id: string): Device | undefined };
+  catalog: Pick<Catalog, 'streams'>;
+}
+
+/** Throws `UnknownNames`. */
+export function demandKnown({ devices = new Set(), streams = new Set() }: LiveRequest, known: Known): void {
+  const strangers = [...devices].filter((id) => !known.devices.get(id));
+  const noStreams = [...streams].filter((name) => !known.catalog.streams.has(name));
+  const listed = (what: string, names: string[]) => {
+    const some = names.slice(0, MAX_TOLD).map((name) => `"${name.slice(0, MAX_NAME)}"`);
+    const more = names.length > MAX_TOLD ? ` and ${names.length - MAX_TOLD} more` : '';
+    return names.length > 0 ? [`There is no ${what} ${some.join(', ')}${more}`] : [];
+  };
+  const told = [...listed('device', strangers), ...listed('stream', noStreams)];
+  if (noStreams.length > 0) told.push(`There are the streams ${[...known.catalog.streams.keys()].join(', ')}`);
+  if (told.length > 0) throw new UnknownNames(`${told.join('. ')}.`, [...strangers, ...noStreams]);
+}
+
 /** Throws `RefusedError` (invalid); `id`, when there is a good one, is told in any case. */
 export function readLiveFrame(text: string, onId: (id: string) => void): LiveFrame {
   const { type, id, ...members } = objectIn(text);
-  if (typeof id !== 'string' || id === '' || id.length > MAX_NAME)
-    refuse(`id must be a text of 1 to ${MAX_NAME} letters`);
-  onId(id);
+  const isGood = typeof id === 'string' && id !== '' && id.length <= MAX_NAME;
+  if (isGood) onId(id);
   if (type !== 'subscribe' && type !== 'unsubscribe') refuse('type must be subscribe or unsubscribe');
+  if (!isGood) refuse(`id must be a text of 1 to ${MAX_NAME} letters`);
   if (type === 'unsubscribe') return { type, id };
   for (const [name, value] of Object.entries(members)) {
     const member = Object.hasOwn(MEMBERS, name) ? MEMBERS[name]! : refuse(`${name.slice(0, MAX_NAME)} is not known`);

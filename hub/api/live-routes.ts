@@ -1,10 +1,9 @@
 /** The route of what happens now, as server-sent events and as a WebSocket. */
 import type { Catalog } from '../../schemas/index.ts';
-import { RefusedError } from '../kit/errors.ts';
 import type { LiveBatch } from '../telemetry/live.ts';
 import type { CommandRouteDeps } from './command-routes.ts';
-import { type DeviceRouteDeps, deviceOf, tagsOf } from './device-routes.ts';
-import { filterOf, type LiveRequest } from './live-request.ts';
+import { type DeviceRouteDeps, namesIn, tagsOf } from './device-routes.ts';
+import { demandKnown, filterOf, type LiveRequest } from './live-request.ts';
 import { type News, snapshotOf } from './live-snapshot.ts';
 import { LiveTalk, type LiveTalkDeps } from './live-talk.ts';
 import { type Call, type Outlet, type Peer, query, type Route, type Schema } from './route.ts';
@@ -61,27 +60,19 @@ function talkWith(peer: Peer, deps: LiveTalkDeps, heartbeatMs: number): (text: s
   return (text) => talk.receive(text);
 }
 
-/** Throws `RefusedError` (not-found): who waits for a name that nobody has would wait for ever. */
+/** Throws `UnknownNames`, and `MistakenRequest` where a name is empty. */
 function requestOf({ query: asked }: Call, { devices, catalog }: LiveRouteDeps): LiveRequest {
-  const named = namesIn(asked.device);
-  for (const id of named ?? []) deviceOf(devices, id);
-  const streams = namesIn(asked.stream);
-  for (const stream of streams ?? []) {
-    if (catalog.streams.has(stream)) continue;
-    const known = [...catalog.streams.keys()].join(', ');
-    throw new RefusedError('not-found', `There is no stream "${stream}"; there are ${known}.`);
-  }
-  return {
+  const named = namesIn('device', asked.device);
+  const streams = namesIn('stream', asked.stream);
+  const request = {
     everyMs: 0,
     snapshot: asked.snapshot === 'true',
     ...(named && { devices: named }),
     ...(asked.tag !== undefined && { tags: tagsOf(asked.tag) }),
     ...(streams && { streams, kinds: new Set(['reading'] as const) }),
   };
-}
-
-function namesIn(text: string | number | undefined): Set<string> | undefined {
-  return text === undefined ? undefined : new Set(String(text).split(','));
+  demandKnown(request, { devices, catalog });
+  return request;
 }
 
 /** Lasts until the reader goes away or the server closes. */

@@ -3,11 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from '../commands/command.ts';
 import { type RefusalCode, RefusedError } from '../kit/errors.ts';
 import type { Live, LiveBatch, LiveFilter } from '../telemetry/live.ts';
-import { filterOf, type LiveFrame, type LiveRequest, readLiveFrame } from './live-request.ts';
+import {
+  demandKnown,
+  filterOf,
+  type Known,
+  type LiveFrame,
+  type LiveRequest,
+  readLiveFrame,
+  UnknownNames,
+} from './live-request.ts';
 import { type News, type SnapshotDeps, snapshotOf, type ToldPresence } from './live-snapshot.ts';
 import type { Peer } from './route.ts';
 
-export interface LiveTalkDeps extends SnapshotDeps {
+export interface LiveTalkDeps extends SnapshotDeps, Pick<Known, 'catalog'> {
   live: Live;
 }
 
@@ -62,7 +70,8 @@ export class LiveTalk {
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       const { code, detail } = error satisfies { code: RefusalCode; detail: string };
-      await this.#send({ type: 'error', ...(id !== '' && { id }), code, detail });
+      const more = error instanceof UnknownNames ? { unknown: error.unknown } : {};
+      await this.#send({ type: 'error', ...(id !== '' && { id }), code, detail, ...more });
     }
   }
 
@@ -74,6 +83,7 @@ export class LiveTalk {
     if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS)
       throw new RefusedError('full', `One socket carries ${MAX_SUBSCRIPTIONS} subscriptions; end one of them first.`);
     const { id, request } = frame;
+    demandKnown(request, this.#deps);
     const filter = filterOf(request, this.#deps.devices.get);
     const told = Promise.withResolvers<void>();
     told.promise.catch(() => {});
@@ -81,6 +91,7 @@ export class LiveTalk {
     const pieces = request.snapshot ? snapshotOf(filter, request.devices, this.#deps) : [];
     this.#subscriptions.set(id, this.#subscribe(id, filter, request, told.promise));
     try {
+      if (!request.snapshot) await this.#send({ type: 'subscribed', id });
       for (const [index, piece] of pieces.entries())
         await this.#send({ type: 'snapshot', id, ...piece, more: index < pieces.length - 1 });
       told.resolve();

@@ -90,7 +90,7 @@ export function openapiOf(routes: readonly Route[], { version }: { version: stri
 }
 
 function operationOf(route: Route) {
-  const { method, path, role, tag, summary, params, query, body } = route;
+  const { method, path, role, asksWho = false, tag, summary, params, query, body } = route;
   const parameters = [
     ...parametersOf('path', params),
     ...parametersOf('query', query),
@@ -104,7 +104,7 @@ function operationOf(route: Route) {
     summary,
     description: role === 'anyone' ? 'Needs no token.' : `Needs the role ${role} or more.`,
     'x-role': role,
-    security: role === 'anyone' ? [] : [{ operator: [] }, { session: [] }],
+    security: role === 'anyone' && !asksWho ? [] : [...(asksWho ? [{}] : []), { operator: [] }, { session: [] }],
     ...(parameters.length > 0 && { parameters }),
     ...(body && {
       requestBody: {
@@ -135,12 +135,12 @@ function answersOf({ answers }: Route) {
   );
 }
 
-function refusalsOf({ role, params, query, body }: Route) {
+function refusalsOf({ role, asksWho, params, query, body }: Route) {
   const statuses = [
     ...(params || query || body ? ['400'] : []),
-    ...(role === 'anyone' ? [] : ['401', '403']),
+    ...(role !== 'anyone' ? ['401', '403'] : asksWho ? ['401'] : []),
     ...(params ? ['404'] : []),
-    ...(role === 'anyone' ? [] : ['429']),
+    ...(role === 'anyone' && !asksWho ? [] : ['429']),
     'default',
   ];
   return Object.fromEntries(statuses.map((status) => [status, { $ref: `#/components/responses/${nameOf(status)}` }]));

@@ -6,7 +6,7 @@ import { ask, chartWindows } from '../telemetry/ask.ts';
 import type { FilledRow } from '../telemetry/fill.ts';
 import { columnsAsked } from '../telemetry/series.ts';
 import type { TelemetryStore } from '../telemetry/store.ts';
-import { deviceOf, tagsOf } from './device-routes.ts';
+import { deviceOf, namesIn, tagsOf } from './device-routes.ts';
 import { DEVICE_PARAMS } from './device-schemas.ts';
 import { createLongAnswers, type LongAnswers } from './long-answers.ts';
 import { MistakenRequest } from './problem.ts';
@@ -143,7 +143,7 @@ async function* fleetPages(store: QueryRouteDeps['store'], { stream, question }:
 
 /** The ids asked for, in their order. Throws `RefusedError` (not-found, invalid) and `MistakenRequest`. */
 function idsOf(devices: Devices, { devices: named, tag }: Record<string, unknown>): string[] {
-  const names = named === undefined ? undefined : new Set(String(named).split(','));
+  const names = namesIn('devices', named as string | undefined);
   if (names && names.size > MAX_NAMED)
     throw new RefusedError('invalid', `At most ${MAX_NAMED} devices can be named; give them a tag and ask by it.`);
   for (const name of names ?? []) deviceOf(devices, name);

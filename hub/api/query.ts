@@ -2,6 +2,7 @@
 import type { Catalog, Stream } from '../../schemas/index.ts';
 import type { Question } from '../telemetry/ask.ts';
 import type { Fill } from '../telemetry/fill.ts';
+import { columnsAsked } from '../telemetry/series.ts';
 import type { WindowFunction } from '../telemetry/store.ts';
 import { MistakenRequest } from './problem.ts';
 import { DURATION_FORMS, parseDuration, parseTime, TIME_FORMS } from './time.ts';
@@ -34,6 +35,7 @@ export function questionOf(asked: Asked, catalog: Catalog, now: number): Checked
   if (from >= to) report('from', 'must be before to');
   const windows = { ...windowsOf(asked, report), ...pointsOf(asked, report) };
   if (windows.points !== undefined || windows.buckets?.fn === 'envelope') checkEnvelope(stream, fields, report);
+  else if (stream && windows.buckets) checkNumbers(stream, { ...(fields && { fields }), ...windows }, report);
   if (errors.length > 0) throw new MistakenRequest(errors);
   const range = { from, to, limit: Number(asked.limit ?? 100), descending: asked.order !== 'asc' };
   return { stream: stream!, question: { stream: stream!.name, ...range, ...(fields && { fields }), ...windows } };
@@ -92,4 +94,13 @@ function checkEnvelope(stream: Stream | undefined, fields: string[] | undefined,
   const twice = [...names].find((name) => names.has(`${name}_min`) || names.has(`${name}_max`));
   if (twice === undefined) return;
   report('fields', `of "${twice}" come ${twice}_min and ${twice}_max too: ask for these fields apart`);
+}
+
+/** Of a field that is no number there is no mean, so windows of nothing else would look like windows without readings. */
+function checkNumbers(stream: Stream, asked: Pick<Question, 'fields' | 'buckets'>, report: Report): void {
+  const { fields = [...stream.fields.keys()], buckets } = asked;
+  if (!fields.every((name) => stream.fields.has(name)) || columnsAsked(stream, asked).length > 0) return;
+  const names = fields.map((name) => `"${name}"`).join(', ');
+  const verdict = fields.length === 1 ? 'is no number' : 'are no numbers';
+  report('fn', `${buckets!.fn} is of numbers, and ${names} ${verdict}: ask for first, last or count`);
 }

@@ -19,6 +19,8 @@ export interface Call {
   idempotencyKey?: string;
   /** How the operator was recognised; absent on routes for anyone. */
   asker?: Asker;
+  /** The `Host` header. */
+  host?: string;
   /** Whether it came over TLS, as far as the hub or a proxy it trusts can tell. */
   isSecure?: boolean;
   /** It asks for a WebSocket. */
@@ -69,6 +71,8 @@ export interface Route {
   noHead?: true;
   /** The least role that may; `anyone` needs no token. */
   role: Role | 'anyone';
+  /** Of a route for anyone: `asker` is there when somebody is recognised; a token that opens nothing is refused. */
+  asksWho?: true;
   tag: string;
   /** What the audit log says of it, the verb twice: `rotate/rotated the token`. Every route that changes something has one. */
   deed?: string;

@@ -2,7 +2,7 @@
 import { RefusedError } from '../kit/errors.ts';
 import type { BrowserSession, BrowserSessions } from '../operators/browser-sessions.ts';
 import { ROLES } from '../operators/operators.ts';
-import { type Asker, SESSION_COOKIE } from './identify.ts';
+import { type Asker, SESSION_COOKIE, sessionCookie } from './identify.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
 export interface SessionRouteDeps {
@@ -20,7 +20,9 @@ const ASKER: Record<string, Schema> = {
   },
   expiresAt: { ...TIME, description: 'When the session ends, Unix milliseconds.' },
 };
-const COOKIE = `The cookie ${SESSION_COOKIE} stands for the token: HttpOnly, SameSite=Strict, for 12 hours at most.`;
+const COOKIE =
+  `The cookie ${SESSION_COOKIE}, with _ and the port when the address names one, stands for the token: HttpOnly, ` +
+  'SameSite=Strict, for 12 hours at most.';
 
 /** Signing in needs a secret, asking needs any role. */
 export function sessionRoutes({ browserSessions }: SessionRouteDeps): Route[] {
@@ -47,11 +49,11 @@ function signInRoute(sessions: BrowserSessions): Route {
       examples: [{ link: 'q1fQzE0n' }],
     },
     answers: { 200: { description: COOKIE, schema: object(ASKER) } },
-    handle({ body, isSecure = false }) {
+    handle({ body, host, isSecure = false }) {
       const { token, link = '' } = body as { token?: string; link?: string };
       const { secret, session } = token === undefined ? sessions.openByLink(link) : sessions.openByToken(token);
       const maxAgeS = Math.floor((session.expiresAt - Date.now()) / 1000);
-      return { body: shown(session), headers: cookie(secret, maxAgeS, isSecure), operator: session.operator };
+      return { body: shown(session), headers: cookie(host, secret, maxAgeS, isSecure), operator: session.operator };
     },
   };
 }
@@ -60,12 +62,21 @@ function whoRoute(): Route {
   return {
     method: 'GET',
     path: '/v1/session',
-    role: 'viewer',
+    role: 'anyone',
+    asksWho: true,
     tag: 'session',
     summary: 'Who asks: the operator and the role; of a session by cookie also its csrf and its end.',
-    answers: { 200: { description: 'The one who asks.', schema: object(ASKER, ['csrf', 'expiresAt']) } },
+    answers: {
+      200: {
+        description: '`operator` is null, and all there is, without a token when there is no session or it is over.',
+        schema: object({ ...ASKER, operator: { ...ASKER.operator, type: ['string', 'null'] } }, [
+          ...['role', 'csrf', 'expiresAt'],
+        ]),
+      },
+    },
     handle({ asker }) {
-      const { operator, browser } = asker!;
+      if (!asker) return { body: { operator: null } };
+      const { operator, browser } = asker;
       return { body: browser ? shown(browser.session) : { operator: operator.name, role: operator.role } };
     },
   };
@@ -80,9 +91,9 @@ function signOutRoute(sessions: BrowserSessions): Route {
     deed: 'sign/signed out',
     summary: 'Signs the browser out: its cookie opens nothing any more. The token stays as it is.',
     answers: { 204: { description: 'Signed out.' } },
-    async handle({ asker, isSecure = false }) {
+    async handle({ asker, host, isSecure = false }) {
       if (asker?.browser) await sessions.end(asker.browser.secret);
-      return { status: 204, headers: cookie('', 0, isSecure) };
+      return { status: 204, headers: cookie(host, '', 0, isSecure) };
     },
   };
 }
@@ -122,7 +133,7 @@ function shown({ operator, csrf, expiresAt }: BrowserSession) {
   return { operator: operator.name, role: operator.role, csrf, expiresAt };
 }
 
-function cookie(secret: string, maxAgeS: number, isSecure: boolean): Record<string, string> {
+function cookie(host: string | undefined, secret: string, maxAgeS: number, isSecure: boolean): Record<string, string> {
   const attributes = `HttpOnly; SameSite=Strict; Path=/; Max-Age=${maxAgeS}${isSecure ? '; Secure' : ''}`;
-  return { 'set-cookie': `${SESSION_COOKIE}=${secret}; ${attributes}` };
+  return { 'set-cookie': `${sessionCookie(host)}=${secret}; ${attributes}` };
 }

@@ -14,8 +14,8 @@ const PICTURES = process.env.HUB_SCREENSHOTS ?? join(tmpdir(), 'hub-screenshots'
 export interface WatchedPage {
   page: Page;
   /**
-   * What went wrong since the last call: errors on the console and in scripts, requests to another host, answers that refuse, and
-   * requests that failed. Empty: all was well.
+   * What went wrong since the last call: errors on the console and in scripts, requests to another host, and requests that failed.
+   * An answer that refuses is an error on the console: `401 /v1/devices`. Empty: all was well.
    */
   problems(): string[];
   close(): Promise<void>;
@@ -39,16 +39,13 @@ export async function openPage(
   const { host } = new URL(api);
   let problems: string[] = [];
   const note = (problem: string) => void problems.push(problem);
-  // What the console says of answers is said better by the answers themselves.
   page.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) note(message.text());
+    const refused = /^Failed to load resource: .* a status of (\d+)/.exec(message.text());
+    if (message.type() === 'error') note(refused ? `${refused[1]} ${pathOf(message.location().url)}` : message.text());
   });
   page.on('pageerror', (error) => note(String(error)));
   page.on('request', (request) => {
     if (new URL(request.url()).host !== host) note(`a request to another host: ${request.url()}`);
-  });
-  page.on('response', (response) => {
-    if (response.status() >= 400) note(`${response.status()} ${pathOf(response.url())}`);
   });
   page.on('requestfailed', (request) => {
     const why = request.failure()?.errorText ?? '';

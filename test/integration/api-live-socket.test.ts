@@ -131,7 +131,7 @@ describe('a subscription', () => {
     [{ tags: { floor: '2' } }, ['b power'], [], 1],
     [{ streams: ['power'] }, ['a power', 'b power'], ['a'], 1],
     [{ kinds: ['presence'] }, [], ['a'], 0],
-    [{ kinds: ['reading'], devices: ['b', 'nosuch'] }, ['b power'], [], 0],
+    [{ kinds: ['reading'], devices: ['b'] }, ['b power'], [], 0],
   ])('of %j begins with only that', async (filter, readings, presence, commands) => {
     const { say, hear } = await watch();
     say({ type: 'subscribe', id: 'x', everyMs: 0, ...filter });
@@ -140,6 +140,32 @@ describe('a subscription', () => {
     expect(seriesOf(snapshot)).toEqual(readings);
     expect((snapshot.presence as Frame[]).map(({ device }) => device)).toEqual(presence);
     expect(snapshot.commands).toHaveLength(commands);
+  });
+
+  it.each([
+    [{ devices: ['a', 'nosuch', 'nor-this'] }, ['nosuch', 'nor-this'], 'There is no device "nosuch", "nor-this".'],
+    [{ streams: ['power', 'weather'] }, ['weather'], 'There is no stream "weather". There are the streams '],
+  ])('of %j is refused as events are, with the names that nobody has', async (filter, unknown, detail) => {
+    const { say, hear } = await watch();
+    say({ type: 'subscribe', id: 'x', ...filter });
+    const error = await hear('error');
+    expect(error).toMatchObject({ id: 'x', code: 'not-found', unknown });
+    expect(error.detail).toContain(detail);
+    expect(hub.live.subscribers).toBe(0);
+  });
+
+  it('without a snapshot is told when it begins, and hears everything from then on', async () => {
+    const { say, hear } = await watch();
+    say({ type: 'subscribe', id: 'x', everyMs: 0, snapshot: false });
+    expect(await hear('subscribed')).toEqual({ type: 'subscribed', id: 'x' });
+    hub.live.update([frame('a', 'power', { ts: 8 })]);
+    expect(await hear('changes')).toMatchObject({ readings: [{ ts: 8 }] });
+  });
+
+  it('that is a greeting hears what there is to say', async () => {
+    const { say, hear } = await watch();
+    say({ type: 'hello' });
+    expect(await hear('error')).toMatchObject({ detail: 'type must be subscribe or unsubscribe' });
   });
 
   it('hears a device that gets its tag meanwhile', async () => {

@@ -42,7 +42,7 @@ describe('the live stream', () => {
 
   it.each([
     ['?device=nosuch', 'There is no device "nosuch".'],
-    ['?stream=nosuch', 'There is no stream "nosuch"; there are '],
+    ['?stream=nosuch', 'There is no stream "nosuch". There are the streams '],
   ])('does not let anybody wait for what nobody has: %s', async (query, words) => {
     const { response, abort } = await watch(query);
     expect(response.status).toBe(404);

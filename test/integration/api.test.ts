@@ -20,15 +20,12 @@ const routesHere = () => routesOf({ ...hub.deps, openapi: () => ({}) });
 const concrete = (path: string) => path.replace(':id', 'nobody');
 
 describe('every route', () => {
-  it('names its role, and only health and signing in need none', () => {
+  it('names its role, and only health, signing in and asking who one is need none', () => {
     const routes = routesHere();
     expect(routes.length).toBeGreaterThan(14);
     for (const { role } of routes) expect([...ROLES, 'anyone']).toContain(role);
-    expect(routes.filter(({ role }) => role === 'anyone').map(({ path }) => path)).toEqual([
-      '/healthz',
-      '/readyz',
-      '/v1/session',
-    ]);
+    const open = routes.filter(({ role }) => role === 'anyone').map(({ method, path }) => `${method} ${path}`);
+    expect(open).toEqual(['GET /healthz', 'GET /readyz', 'POST /v1/session', 'GET /v1/session']);
   });
 
   it('that changes something has a deed for the audit log, and no other has one', () => {
@@ -42,9 +39,9 @@ describe('every route', () => {
     const { token: removed } = await hub.operators.add('rita', 'admin');
     await hub.operators.remove('rita');
     const wrong = hub.tokens.admin.replace(/.$/, (last) => (last === 'a' ? 'b' : 'a'));
-    for (const { method, path, role } of routesHere()) {
-      if (role === 'anyone') continue;
-      for (const bad of ['', wrong, expired, removed, token]) {
+    for (const { method, path, role, asksWho } of routesHere()) {
+      if (role === 'anyone' && !asksWho) continue;
+      for (const bad of [...(asksWho ? [] : ['']), wrong, expired, removed, token]) {
         const answer = await hub.call(method, concrete(path), { token: bad });
         expect([method, path, answer.status, answer.body.code]).toEqual([method, path, 401, 'unauthorized']);
         expect(answer.headers.get('www-authenticate')).toBe('Bearer');
@@ -69,10 +66,11 @@ describe('every route', () => {
       components: { securitySchemes: { operator: { type: 'http', scheme: 'bearer' } } },
     });
     const routes = routesHere();
-    for (const { method, path, role, answers, params, query } of routes) {
+    for (const { method, path, role, asksWho, answers, params, query } of routes) {
       const operation = document.paths[path.replace(/:(\w+)/g, '{$1}')]?.[method.toLowerCase()];
       expect(operation, `${method} ${path}`).toMatchObject({ 'x-role': role, summary: expect.any(String) });
-      expect(operation.security).toEqual(role === 'anyone' ? [] : [{ operator: [] }, { session: [] }]);
+      const some = [...(asksWho ? [{}] : []), { operator: [] }, { session: [] }];
+      expect(operation.security).toEqual(role === 'anyone' && !asksWho ? [] : some);
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(Object.keys(answers)));
       // The one header there is, Idempotency-Key, has a test of its own.
       const parameters = (operation.parameters ?? []) as { name: string; in: string }[];

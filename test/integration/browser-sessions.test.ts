@@ -35,7 +35,7 @@ describe('signing in', () => {
       csrf: expect.any(String),
       expiresAt: expect.any(Number),
     });
-    expect(header).toMatch(/^hub_session=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/; Max-Age=4(3199|3200)$/);
+    expect(header).toMatch(/^hub_session_\d+=[\w-]{43}; HttpOnly; SameSite=Strict; Path=\/; Max-Age=4(3199|3200)$/);
     expect((await browse('GET', '/v1/session', cookie)).body).toEqual(answer.body);
     expect(await browse('GET', '/v1/devices', cookie)).toMatchObject({ status: 200, body: { devices: [] } });
   });
@@ -98,8 +98,8 @@ describe('signing in', () => {
     const first = await signIn();
     const other = await signIn({ token: hub.tokens.viewer });
     for (let more = 0; more < 50; more++) await signIn();
-    expect((await browse('GET', '/v1/session', first.cookie)).status).toBe(401);
-    expect((await browse('GET', '/v1/session', other.cookie)).status).toBe(200);
+    expect((await browse('GET', '/v1/session', first.cookie)).body).toEqual({ operator: null });
+    expect((await browse('GET', '/v1/session', other.cookie)).body).toMatchObject({ operator: 'vera' });
   });
 });
 
@@ -140,8 +140,8 @@ describe('a session', () => {
     const { cookie, csrf } = await signIn();
     const out = await browse('DELETE', '/v1/session', cookie, { csrf });
     expect(out.status).toBe(204);
-    expect(out.headers.get('set-cookie')).toMatch(/^hub_session=; .*Max-Age=0/);
-    expect((await browse('GET', '/v1/session', cookie)).status).toBe(401);
+    expect(out.headers.get('set-cookie')).toMatch(/^hub_session_\d+=; .*Max-Age=0/);
+    expect((await browse('GET', '/v1/devices', cookie)).status).toBe(401);
     expect((await hub.call('GET', '/v1/devices', { token: hub.tokens.operator })).status).toBe(200);
   });
 
@@ -159,7 +159,7 @@ describe('a session', () => {
     const { token } = await hub.operators.add('brief', 'viewer', expiresAt);
     const { cookie, answer } = await signIn({ token });
     expect(answer.body.expiresAt).toBe(expiresAt);
-    await expect.poll(async () => (await browse('GET', '/v1/session', cookie)).status).toBe(401);
+    await expect.poll(async () => (await browse('GET', '/v1/devices', cookie)).status).toBe(401);
   });
 
   it('cannot make links, which would make it last for ever', async () => {
@@ -181,4 +181,38 @@ it('tells a program with a token who it is', async () => {
     operator: 'vera',
     role: 'viewer',
   });
+});
+
+it('tells a page that nobody is signed in, without calling that a mistake', async () => {
+  const { cookie, csrf } = await signIn();
+  await browse('DELETE', '/v1/session', cookie, { csrf });
+  for (const sent of ['', cookie, 'hub_session=nonsense'])
+    expect(await browse('GET', '/v1/session', sent)).toMatchObject({ status: 200, body: { operator: null } });
+  expect((await hub.call('GET', '/v1/session', { token: 'tho_wrong' })).status).toBe(401);
+});
+
+it('throttles who guesses tokens by asking who they are', async () => {
+  await hub.close();
+  hub = await startApi({}, { failedAttemptsPerMinute: 2 });
+  const statuses: number[] = [];
+  for (let guess = 0; guess < 4; guess++)
+    statuses.push((await hub.call('GET', '/v1/session', { token: `tho_${guess}` })).status);
+  expect(statuses).toEqual([401, 401, 429, 429]);
+});
+
+it('does not sign out who is signed in at another hub of the same host', async () => {
+  const other = await startApi();
+  try {
+    const here = await signIn();
+    const there = await other.call('POST', '/v1/session', { token: '', body: { token: other.tokens.viewer } });
+    const second = there.headers.get('set-cookie')!.split(';')[0]!;
+    // A browser keeps one cookie of each name for a host, whatever the port.
+    const jar = Object.fromEntries([here.cookie, second].map((each) => each.split('=') as [string, string]));
+    const sent = Object.entries(jar).map((each) => each.join('='));
+    expect((await browse('GET', '/v1/session', sent.join('; '))).body.operator).toBe('otto');
+    const told = await other.call('GET', '/v1/session', { token: '', headers: { cookie: sent.join('; ') } });
+    expect(told.body.operator).toBe('vera');
+  } finally {
+    await other.close();
+  }
 });

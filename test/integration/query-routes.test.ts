@@ -273,3 +273,28 @@ describe('several devices with roll-ups', () => {
     expect(rowsOf(csv.text)).toEqual(['device,resolution,ts,level', `a,1m,${T0},1`, `b,raw,${T0},1`]);
   });
 });
+
+describe('a question that has no answer', () => {
+  it.each([
+    ['fields=note', 'mean is of numbers, and "note" is no number: ask for first, last or count'],
+    ['fields=note&fn=max', 'max is of numbers, and "note" is no number: ask for first, last or count'],
+  ])('?%s is told so, rather than that there are no readings', async (extra, message) => {
+    const { status, body } = await get(`/v1/devices/b/telemetry?${RANGE}&every=1m&${extra}`);
+    expect([status, body.errors]).toEqual([400, [{ in: 'query', path: '/fn', message }]]);
+  });
+
+  it('is one only where no field has one', async () => {
+    const { body } = await get(`/v1/devices/b/telemetry?${RANGE}&every=1m&fields=note,level`);
+    expect(body.rows).toEqual([{ ts: T0, level: 7 }]);
+    const last = await get(`/v1/devices/b/telemetry?${RANGE}&every=1m&fields=note&fn=last`);
+    expect(last.body.rows).toEqual([{ ts: T0, note: 'x,"y"' }]);
+  });
+
+  it.each(['/v1/telemetry?stream=probe&devices=', '/v1/telemetry?stream=probe&devices=a,', '/v1/live?device='])(
+    '%s is told that a name is empty',
+    async (path) => {
+      const { status, body } = await get(path);
+      expect([status, body.errors[0].message]).toEqual([400, expect.stringContaining('has an empty name')]);
+    },
+  );
+});

@@ -1,13 +1,13 @@
 /** A list of commands that changes as they do; a press opens one. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { type Command, withChanges } from '../hub/commands.ts';
-import { commandsIn, useLive } from '../hub/live.ts';
+import type { Command } from '../hub/commands.ts';
 import type { Paged } from '../hub/paged.ts';
 import { PagedTable } from '../kit/paged-table.tsx';
 import type { Column } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { linkTo } from '../router.ts';
+import { useCommandNews } from './command-news.ts';
 import { CommandDialog, commandTitle, paramsText, StateBadge } from './command-parts.tsx';
 
 const COLUMNS: Column<Command>[] = [
@@ -36,16 +36,13 @@ interface CommandTableProps {
 /** The newest first. */
 export function CommandTable({ list, takes, without = [], empty }: CommandTableProps) {
   const [open, setOpen] = useState<string>();
-  useLive({ commands: true }, (news) => {
-    const changed = new Map(commandsIn(news).map(({ command }) => [command.id, command]));
-    list.change((commands) => withChanges(commands, changed, takes));
-  });
-  const opened = list.data?.find(({ id }) => id === open);
+  const data = useCommandNews(list, takes);
+  const opened = data?.find(({ id }) => id === open);
   return (
     <>
       <PagedTable
         label="Commands"
-        list={list}
+        list={{ ...list, data }}
         columns={COLUMNS.filter(({ name }) => !without.includes(name))}
         keyOf={({ id }) => id}
         onOpen={({ id }) => setOpen(id)}

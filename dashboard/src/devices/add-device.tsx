@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { catalog } from '../hub/catalog.ts';
 import { post } from '../hub/client.http.ts';
 import { gatewayTrust, gatewayUrl } from '../hub/gateway.ts';
-import { Dialog, FormEnd } from '../kit/dialog.tsx';
+import { Dialog, FormEnd, showUntilKept } from '../kit/dialog.tsx';
 import { TextField } from '../kit/fields.tsx';
 import { deviceIdFrom, readAll } from '../kit/form-values.ts';
 import { Choice, Copyable } from '../kit/parts.tsx';
@@ -15,10 +15,9 @@ import { tagsFromText } from './tag-text.ts';
 
 /** First the form, then what was made. */
 export function AddDevice({ onClose, onAdded }: { onClose(): void; onAdded(): void }) {
-  const [made, setMade] = useState<{ id: string; token: string }>();
-  if (made) return <NewToken title={`${made.id} was added`} {...made} onClose={onClose} />;
   const onMade = (device: { id: string; token: string }) => {
-    setMade(device);
+    onClose();
+    showToken(`${device.id} was added`, device);
     onAdded();
   };
   return (
@@ -69,15 +68,16 @@ function AddForm({ onMade, onCancel }: { onMade(device: { id: string; token: str
   );
 }
 
-/** A token that is told only now, and programs that use it. */
-export function NewToken({ title, id, token, onClose }: { title: string; id: string; token: string; onClose(): void }) {
+/** Shows the token of a device, and programs that use it. */
+export function showToken(title: string, { id, token }: { id: string; token: string }): void {
+  const goOn = { title: 'Kept: go to the device', address: linkTo(['devices', id]) };
+  showUntilKept({ title, token, wide: true, goOn, more: <Programs token={token} /> });
+}
+
+function Programs({ token }: { token: string }) {
   const [language, setLanguage] = useState<Language>('python');
   return (
-    <Dialog title={title} onClose={onClose} wide>
-      <p>
-        This is its token. <strong>It is shown only now</strong>: the hub keeps no copy of it.
-      </p>
-      <Copyable text={token} label="the token" />
+    <>
       <Choice label="Language" options={LANGUAGES} value={language} onPick={(next) => setLanguage(next)} />
       <Copyable
         text={snippetOf(language, {
@@ -88,14 +88,6 @@ export function NewToken({ title, id, token, onClose }: { title: string; id: str
         })}
         label="the program"
       />
-      <footer>
-        <a class="button" href={linkTo(['devices', id])} onClick={onClose}>
-          Go to the device
-        </a>
-        <button type="button" class="primary" onClick={onClose}>
-          I have kept the token
-        </button>
-      </footer>
-    </Dialog>
+    </>
   );
 }

@@ -13,7 +13,7 @@ import { Ago, Moment } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
 import { useForm } from '../kit/use-form.ts';
 import { goTo } from '../router.ts';
-import { NewToken } from './add-device.tsx';
+import { showToken } from './add-device.tsx';
 import type { DevicePartProps } from './device-page.tsx';
 import { Tags } from './device-parts.tsx';
 import { QUIET_MS, tagsFromText, tagsToText } from './tag-text.ts';
@@ -100,13 +100,12 @@ function Details({ device, reload }: DevicePartProps) {
 }
 
 function Tokens({ device, reload }: DevicePartProps) {
-  const [made, setMade] = useState<{ token: string; pushed: boolean }>();
   const { id, tokens } = device;
   const rotate = async () => {
-    setMade(await post<{ token: string; pushed: boolean }>(path`/v1/devices/${id}/tokens`));
+    const { token, pushed } = await post<{ token: string; pushed: boolean }>(path`/v1/devices/${id}/tokens`);
+    showToken(pushed ? 'The next token; the device has it already' : 'The next token', { id, token });
     reload();
   };
-  const title = made?.pushed ? 'The next token; the device has it already' : 'The next token';
   return (
     <Card
       title="Tokens"
@@ -128,7 +127,6 @@ function Tokens({ device, reload }: DevicePartProps) {
         Rotating makes the next token and sends it to the device when it is connected; the one in use ends when the next
         is first used, or after a week.
       </p>
-      {made && <NewToken title={title} id={id} token={made.token} onClose={() => setMade(undefined)} />}
     </Card>
   );
 }

@@ -118,7 +118,7 @@ export function targetText({ device, selector }: { device?: string; selector?: S
   return [tags.join(', '), named].filter(Boolean).join(' among ') || 'every device';
 }
 
-/** Those that changed in their places, those that are new before them. */
+/** With what changed and what is new, the newest first. */
 export function withChanges(
   commands: Command[],
   changed: ReadonlyMap<string, Command>,
@@ -127,7 +127,7 @@ export function withChanges(
   const known = new Set(commands.map(({ id }) => id));
   const kept = commands.map((command) => newer(command, changed.get(command.id)));
   const added = [...changed.values()].filter((command) => !known.has(command.id) && takes(command));
-  return [...added.reverse(), ...kept];
+  return [...added.reverse(), ...kept].sort((a, b) => b.createdAt - a.createdAt);
 }
 
 const newer = (one: Command, other: Command | undefined) => (other && other.updatedAt >= one.updatedAt ? other : one);

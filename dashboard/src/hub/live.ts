@@ -44,7 +44,10 @@ export type OpenWire = (events: {
   onNews(news: News[]): void;
   /** So many readings were left out because this page was slow. */
   onMerged(count: number): void;
-  onEnd(): void;
+  /** Whatever happens to commands is told from now on. */
+  onCommands(): void;
+  /** `isExpelled`: the hub says that whoever listened may not any more. */
+  onEnd(isExpelled: boolean): void;
 }) => Wire;
 
 /** `joining`: the first connection is on its way; `lost`: there was one. */
@@ -57,21 +60,32 @@ export const mergedReadings = signal(0);
 const MIN_WAIT_MS = 500;
 const MAX_WAIT_MS = 10_000;
 
-interface Watcher {
+/** Somebody who listens. */
+export interface Watcher {
   want: Want;
   hear(news: News[]): void;
+  /** Commands are told from now on: what was known of them before may be old. */
+  begin(): void;
 }
 
 const watchers = new Set<Watcher>();
 let wire: Wire | undefined;
 let openWire: OpenWire | undefined;
+/** Asks whether the person is still signed in; rejects when nobody answers. */
+let mayEnter: () => Promise<boolean> = async () => true;
+let knocking = false;
+let hearsCommands = false;
 let waitMs = MIN_WAIT_MS;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let told: ReturnType<typeof setTimeout> | undefined;
 
-/** Joins the hub, and again whenever the connection is lost, until `leave`. */
-export function join(open: OpenWire): void {
+/**
+ * Joins the hub, and again whenever the connection is lost, until `leave` or until `mayEnterAgain` says no: a WebSocket that
+ * is refused does not say why, so that is asked before.
+ */
+export function join(open: OpenWire, mayEnterAgain: () => Promise<boolean>): void {
   openWire = open;
+  mayEnter = mayEnterAgain;
   connect();
 }
 
@@ -81,6 +95,7 @@ export function leave(): void {
   clearTimeout(retry);
   wire?.close();
   wire = undefined;
+  hearsCommands = false;
   joined.value = 'joining';
 }
 
@@ -88,7 +103,25 @@ export function leave(): void {
 export function joinNow(): void {
   if (wire || !openWire) return;
   clearTimeout(retry);
-  connect();
+  void knock();
+}
+
+async function knock(): Promise<void> {
+  if (knocking) return;
+  knocking = true;
+  const answer = await asked();
+  knocking = false;
+  if (!openWire || wire) return;
+  if (answer === 'yes') connect();
+  else if (answer === 'nobody') comeBack();
+}
+
+async function asked(): Promise<'yes' | 'no' | 'nobody'> {
+  try {
+    return (await mayEnter()) ? 'yes' : 'no';
+  } catch {
+    return 'nobody';
+  }
 }
 
 function connect(): void {
@@ -109,19 +142,27 @@ function connect(): void {
     onMerged(count) {
       mergedReadings.value += count;
     },
-    onEnd: comeBack,
+    onCommands() {
+      hearsCommands = true;
+      for (const { want, begin } of [...watchers]) if (want.commands) begin();
+    },
+    async onEnd(isExpelled) {
+      wire = undefined;
+      hearsCommands = false;
+      if (!isExpelled || (await asked()) !== 'no') comeBack();
+    },
   });
 }
 
 function comeBack(): void {
-  wire = undefined;
-  if (!openWire) return;
+  if (!openWire || wire) return;
   joined.value = 'lost';
   // Spread, so that many pages do not come back in one moment.
   const pauseMs = waitMs * (0.5 + Math.random() / 2);
   waitMs = Math.min(waitMs * 2, MAX_WAIT_MS);
   nextAttemptAt.value = Date.now() + pauseMs;
-  retry = setTimeout(connect, pauseMs);
+  clearTimeout(retry);
+  retry = setTimeout(knock, pauseMs);
 }
 
 function wants(want: Want, news: News): boolean {
@@ -132,7 +173,11 @@ function wants(want: Want, news: News): boolean {
 /** Several parts of a page come and go in one moment: the hub is told once. */
 function tellWants(): void {
   clearTimeout(told);
-  told = setTimeout(() => wire?.want(together([...watchers].map(({ want }) => want))), 20);
+  told = setTimeout(() => {
+    const want = together([...watchers].map((watcher) => watcher.want));
+    hearsCommands &&= want.commands;
+    wire?.want(want);
+  }, 20);
 }
 
 /** Everything that someone wants. */
@@ -144,19 +189,28 @@ export function together(all: Want[]): Required<Want> {
   };
 }
 
-/** Listens as long as the part of the page is there. */
-export function useLive(want: Want, hear: (news: News[]) => void): void {
-  const latest = useRef(hear);
-  latest.current = hear;
+/** Listens until the function that it returns is called. */
+export function watch(watcher: Watcher): () => void {
+  watchers.add(watcher);
+  if (watcher.want.commands && hearsCommands) watcher.begin();
+  tellWants();
+  return () => {
+    watchers.delete(watcher);
+    tellWants();
+  };
+}
+
+/** Listens as long as the part of the page is there; `begin` is called when commands that it wants begin to be told. */
+export function useLive(want: Want, hear: (news: News[]) => void, begin = () => {}): void {
+  const latest = useRef({ hear, begin });
+  latest.current = { hear, begin };
   const key = JSON.stringify(want);
   useEffect(() => {
-    const watcher: Watcher = { want: JSON.parse(key), hear: (news) => latest.current(news) };
-    watchers.add(watcher);
-    tellWants();
-    return () => {
-      watchers.delete(watcher);
-      tellWants();
-    };
+    return watch({
+      want: JSON.parse(key),
+      hear: (news) => latest.current.hear(news),
+      begin: () => latest.current.begin(),
+    });
   }, [key]);
 }
 

@@ -11,7 +11,11 @@ interface Events {
   merged?: number;
 }
 
-type Frame = ({ type: 'snapshot' | 'changes' } & Events) | { type: 'alive' } | { type: 'error'; detail: string };
+type Frame =
+  | ({ type: 'snapshot' | 'changes' } & Events)
+  | { type: 'alive' }
+  | { type: 'subscribed'; id: string }
+  | { type: 'error'; id?: string; detail: string; unknown?: string[] };
 
 /** The hub gives a sign of life every 15 seconds; who hears nothing for twice as long has lost it. */
 const SILENCE_MS = 32_000;
@@ -19,32 +23,47 @@ const SILENCE_MS = 32_000;
 const EVERY_MS = 250;
 /** The hub takes no more names in one subscription. */
 const MAX_DEVICES = 1_000;
+/** The token or session of whoever listens has ended. */
+const EXPELLED = 4502;
 
 /** One subscription for each kind of news; readings only of named devices. */
-export const openSocket: OpenWire = ({ onOpen, onNews, onMerged, onEnd }) => {
+export const openSocket: OpenWire = ({ onOpen, onNews, onMerged, onCommands, onEnd }) => {
   const socket = new WebSocket(new URL('/v1/live', location.href.replace(/^http/, 'ws')));
   const subscribed = new Map<string, string>();
   let silence: ReturnType<typeof setTimeout> | undefined;
   let over = false;
-  const end = () => {
+  let wanted: Required<Want> | undefined;
+  /** Devices that are not there any more: the hub refuses to tell of them. */
+  const unknown = new Set<string>();
+  const tell = () => {
+    if (socket.readyState !== WebSocket.OPEN || !wanted) return;
+    for (const frame of changesFor(subscribed, wanted, unknown)) socket.send(frame);
+  };
+  const end = (code?: number) => {
     if (over) return;
     over = true;
     clearTimeout(silence);
     socket.close();
-    onEnd();
+    onEnd(code === EXPELLED);
   };
   const alive = () => {
     clearTimeout(silence);
-    silence = setTimeout(end, SILENCE_MS);
+    silence = setTimeout(() => end(), SILENCE_MS);
   };
   socket.onopen = () => {
     alive();
     onOpen();
   };
-  socket.onclose = end;
+  socket.onclose = ({ code }) => end(code);
   socket.onmessage = ({ data }) => {
     alive();
     const frame = JSON.parse(String(data)) as Frame;
+    if (frame.type === 'subscribed' && frame.id === 'commands') onCommands();
+    if (frame.type === 'error' && frame.unknown) {
+      for (const name of frame.unknown) unknown.add(name);
+      subscribed.delete(frame.id ?? '');
+      tell();
+    }
     if (frame.type !== 'snapshot' && frame.type !== 'changes') return;
     if (frame.merged) onMerged(frame.merged);
     const news = newsOf(frame);
@@ -52,8 +71,10 @@ export const openSocket: OpenWire = ({ onOpen, onNews, onMerged, onEnd }) => {
   };
   return {
     want(want) {
-      if (socket.readyState !== WebSocket.OPEN) return;
-      for (const frame of changesFor(subscribed, want)) socket.send(frame);
+      wanted = want;
+      // Who asks for one of them again later may mean another of the same name.
+      for (const name of unknown) if (!want.readings.includes(name)) unknown.delete(name);
+      tell();
     },
     close() {
       over = true;
@@ -63,9 +84,13 @@ export const openSocket: OpenWire = ({ onOpen, onNews, onMerged, onEnd }) => {
   };
 };
 
-/** The frames that bring the subscriptions there are to those that are wanted; remembers them as made. */
-export function changesFor(subscribed: Map<string, string>, want: Required<Want>): string[] {
-  const devices = want.readings.slice(0, MAX_DEVICES);
+/** The frames that bring the subscriptions there are to those that are wanted, but of no `unknown` device; remembers them as made. */
+export function changesFor(
+  subscribed: Map<string, string>,
+  want: Required<Want>,
+  unknown: ReadonlySet<string> = new Set(),
+): string[] {
+  const devices = want.readings.filter((id) => !unknown.has(id)).slice(0, MAX_DEVICES);
   const wanted = new Map<string, string>();
   const add = (id: string, more: object) => {
     wanted.set(id, JSON.stringify({ type: 'subscribe', id, everyMs: EVERY_MS, snapshot: true, ...more }));

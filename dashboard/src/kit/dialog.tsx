@@ -1,19 +1,20 @@
-/** Dialogs: the browser's own modal, the end of a form in one, and the question before something that cannot be undone. */
+/** Dialogs: the browser's own modal, the end of a form in one, what is shown only once, and the question before something final. */
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { Icon } from './icons.tsx';
-import { Trouble } from './parts.tsx';
+import { Copyable, Trouble } from './parts.tsx';
 import type { Form } from './use-form.ts';
 
 interface DialogProps {
   title: string;
-  onClose(): void;
+  /** Without it nothing closes it but what is inside. */
+  onClose?: (() => void) | undefined;
   children: ComponentChildren;
   wide?: boolean;
 }
 
-/** Modal; Escape, the cross and a press beside it close it, and the focus goes back to where it was. */
+/** Modal; Escape, the cross and a press beside it close it unless it must stay, and the focus goes back to where it was. */
 export function Dialog({ title, onClose, children, wide = false }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -22,16 +23,28 @@ export function Dialog({ title, onClose, children, wide = false }: DialogProps) 
     element.current?.showModal();
     return () => before instanceof HTMLElement && before.focus();
   }, []);
-  const onPress = (event: MouseEvent) => event.target === element.current && onClose();
+  const onPress = (event: MouseEvent) => event.target === element.current && onClose?.();
+  // A browser lets Escape pass the second time whatever a page says.
+  const onClosed = onClose ?? (() => element.current?.showModal());
+  const onCancel = (event: Event) => onClose === undefined && event.preventDefault();
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard closes it by Escape
-    <dialog ref={element} class={wide ? 'wide' : ''} aria-labelledby={id} onClose={onClose} onClick={onPress}>
+    <dialog
+      ref={element}
+      class={wide ? 'wide' : ''}
+      aria-labelledby={id}
+      onCancel={onCancel}
+      onClose={onClosed}
+      onClick={onPress}
+    >
       <div class="dialog-inside">
         <header>
           <h2 id={id}>{title}</h2>
-          <button type="button" class="bare" aria-label="Close" onClick={onClose}>
-            <Icon name="close" />
-          </button>
+          {onClose && (
+            <button type="button" class="bare" aria-label="Close" onClick={onClose}>
+              <Icon name="close" />
+            </button>
+          )}
         </header>
         {children}
       </div>
@@ -61,6 +74,58 @@ export function FormEnd({
         </button>
       </footer>
     </>
+  );
+}
+
+interface Keepsake {
+  title: string;
+  token: string;
+  /** What else is said of it. */
+  more?: ComponentChildren;
+  wide?: boolean;
+  /** Another way on than staying. */
+  goOn?: { title: string; address: string };
+}
+
+const keepsake = signal<Keepsake | undefined>(undefined);
+
+/** Shows a token that nobody can show again, until the person says that it is kept. */
+export function showUntilKept(next: Keepsake): void {
+  keepsake.value = next;
+}
+
+/** Where tokens appear: outside of all pages, so that neither going elsewhere nor the end of the session takes one away. */
+export function Keepsakes() {
+  const shown = keepsake.value;
+  useEffect(() => {
+    if (!shown) return;
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener('beforeunload', ask);
+    return () => removeEventListener('beforeunload', ask);
+  }, [shown]);
+  if (!shown) return null;
+  const { title, token, more, wide = false, goOn } = shown;
+  const close = () => {
+    keepsake.value = undefined;
+  };
+  return (
+    <Dialog title={title} wide={wide}>
+      <p>
+        <strong>This token is shown only now</strong>: the hub keeps no copy of it.
+      </p>
+      <Copyable text={token} label="the token" />
+      {more}
+      <footer>
+        {goOn && (
+          <a class="button" href={goOn.address} onClick={close}>
+            {goOn.title}
+          </a>
+        )}
+        <button type="button" class="primary" onClick={close}>
+          I have kept the token
+        </button>
+      </footer>
+    </Dialog>
   );
 }
 

@@ -1,6 +1,7 @@
 /** Small parts that every page is made of: badges, cards, notices, buttons that wait, copying. */
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import type { Resource } from '../hub/resource.ts';
 import { Icon, type IconName } from './icons.tsx';
 import { complain, say } from './toast.tsx';
 
@@ -66,6 +67,21 @@ export function Waiting() {
     <div class="waiting" role="status">
       <span class="visually-hidden">Loading…</span>
     </div>
+  );
+}
+
+interface LoadedProps<T> {
+  resource: Pick<Resource<T>, 'data' | 'error' | 'reload'>;
+  children(data: T): ComponentChildren;
+}
+
+/** What the hub said, once it said something: nobody is told that there is nothing while nobody knows. */
+export function Loaded<T>({ resource: { data, error, reload }, children }: LoadedProps<T>) {
+  return (
+    <>
+      {error && <Trouble error={error} onRetry={reload} />}
+      {data === undefined ? !error && <Waiting /> : children(data)}
+    </>
   );
 }
 

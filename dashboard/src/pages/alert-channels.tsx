@@ -3,7 +3,7 @@ import { get, path, post } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { count } from '../kit/format.ts';
-import { Act, Badge, Card, Empty, Said } from '../kit/parts.tsx';
+import { Act, Badge, Card, Empty, Loaded, Said } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { say } from '../kit/toast.tsx';
 
@@ -68,21 +68,25 @@ function Try({ name }: { name: string }) {
 /** Channels are made in the configuration. */
 export function Channels() {
   const load = (signal: AbortSignal) => get<{ channels: Channel[] }>('/v1/alerts/channels', { signal });
-  const { data } = useResource('channels', load, ASK_MS);
+  const channels = useResource('channels', load, ASK_MS);
   return (
     <Card title="Channels">
-      <Table
-        label="Channels"
-        columns={COLUMNS}
-        rows={data?.channels ?? []}
-        keyOf={({ name }) => name}
-        empty={
-          <Empty icon="alerts" title="Nobody is told">
-            Name a webhook in the configuration: <code>hub config docs</code> tells of <code>alerts.webhooks</code>.
-          </Empty>
-        }
-      />
-      <Said lines={(data?.channels ?? []).map(({ name, lastError }) => [name, lastError])} />
+      <Loaded resource={channels}>
+        {({ channels: rows }) => (
+          <>
+            <Table label="Channels" columns={COLUMNS} rows={rows} keyOf={({ name }) => name} empty={<Nobody />} />
+            <Said lines={rows.map(({ name, lastError }) => [name, lastError])} />
+          </>
+        )}
+      </Loaded>
     </Card>
+  );
+}
+
+function Nobody() {
+  return (
+    <Empty icon="alerts" title="Nobody is told">
+      Name a webhook in the configuration: <code>hub config docs</code> tells of <code>alerts.webhooks</code>.
+    </Empty>
   );
 }

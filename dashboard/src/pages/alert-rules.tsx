@@ -6,7 +6,7 @@ import type { Resource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { confirmed, Dialog } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Card, Empty, Facts, Trouble } from '../kit/parts.tsx';
+import { Act, Badge, Card, Empty, Facts, Loaded } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { say } from '../kit/toast.tsx';
 import { RuleForm } from './alert-rule-form.tsx';
@@ -23,19 +23,22 @@ export function AlertRules({ rules }: { rules: Resource<{ rules: Rule[] }> }) {
   };
   return (
     <Card title="Rules">
-      {rules.error && <Trouble error={rules.error} onRetry={rules.reload} />}
-      <Table
-        label="Rules"
-        columns={columns(rules.reload, setChanging)}
-        rows={rules.data?.rules ?? []}
-        keyOf={({ id }) => id}
-        onOpen={({ id }) => setOpen(id)}
-        empty={
-          <Empty icon="alerts" title="No rules yet">
-            A rule says what is wrong, for how long, and of which devices.
-          </Empty>
-        }
-      />
+      <Loaded resource={rules}>
+        {({ rules: rows }) => (
+          <Table
+            label="Rules"
+            columns={columns(rules.reload, setChanging)}
+            rows={rows}
+            keyOf={({ id }) => id}
+            onOpen={({ id }) => setOpen(id)}
+            empty={
+              <Empty icon="alerts" title="No rules yet">
+                A rule says what is wrong, for how long, and of which devices.
+              </Empty>
+            }
+          />
+        )}
+      </Loaded>
       {opened && (
         <RuleDialog
           rule={opened}

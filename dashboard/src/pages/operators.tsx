@@ -3,11 +3,11 @@ import { useState } from 'preact/hooks';
 import { get, path, post, remove } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { ROLES, type Role, session } from '../hub/session.ts';
-import { confirmed, Dialog, FormEnd } from '../kit/dialog.tsx';
+import { confirmed, Dialog, FormEnd, showUntilKept } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
 import { operatorNameFrom, readAll } from '../kit/form-values.ts';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Copyable, Trouble, Waiting } from '../kit/parts.tsx';
+import { Act, Badge, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
@@ -44,10 +44,9 @@ export function OperatorsPage() {
     get<{ operators: Operator[] }>('/v1/operators', { signal }),
   );
   const [adding, setAdding] = useState(false);
-  const [made, setMade] = useState<Made>();
-  const onMade = (token: Made) => {
+  const onMade = ({ name, token }: Made) => {
     setAdding(false);
-    setMade(token);
+    showUntilKept({ title: `Token of ${name}`, token });
     reload();
   };
   return (
@@ -70,7 +69,6 @@ export function OperatorsPage() {
         />
       )}
       {adding && <AddOperator onClose={() => setAdding(false)} onMade={onMade} />}
-      {made && <OperatorToken made={made} onClose={() => setMade(undefined)} />}
     </>
   );
 }
@@ -175,22 +173,6 @@ function AddOperator({ onClose, onMade }: { onClose(): void; onMade(made: Made):
         <PickField label="The token holds" value={days} options={LIVES} onPick={setDays} />
         <FormEnd form={form} yes="Add" onCancel={onClose} />
       </form>
-    </Dialog>
-  );
-}
-
-function OperatorToken({ made, onClose }: { made: Made; onClose(): void }) {
-  return (
-    <Dialog title={`Token of ${made.name}`} onClose={onClose}>
-      <p>
-        <strong>It is shown only now</strong>: the hub keeps no copy of it.
-      </p>
-      <Copyable text={made.token} label="the token" />
-      <footer>
-        <button type="button" class="primary" onClick={onClose}>
-          I have kept the token
-        </button>
-      </footer>
     </Dialog>
   );
 }

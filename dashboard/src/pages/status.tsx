@@ -4,7 +4,7 @@ import { mergedReadings } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
 import { type HubStatus, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
 import { bytes, count, span, things } from '../kit/format.ts';
-import { Badge, Card, Facts, Trouble, Waiting } from '../kit/parts.tsx';
+import { Badge, Card, Facts, Loaded, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago, Moment } from '../kit/time.tsx';
 import { TalkersCard } from './talkers.tsx';
@@ -56,13 +56,11 @@ export function StatusPage() {
       </Card>
       <TalkersCard />
       <Card title="The hub’s own jobs">
-        <Table
-          label="Jobs"
-          columns={JOB_COLUMNS}
-          rows={jobs.data?.jobs ?? []}
-          keyOf={({ name }) => name}
-          empty="No jobs"
-        />
+        <Loaded resource={jobs}>
+          {({ jobs: rows }) => (
+            <Table label="Jobs" columns={JOB_COLUMNS} rows={rows} keyOf={({ name }) => name} empty="No jobs" />
+          )}
+        </Loaded>
       </Card>
     </>
   );

@@ -2,7 +2,7 @@
 import { get } from '../hub/client.http.ts';
 import { useResource } from '../hub/resource.ts';
 import { bytes, count } from '../kit/format.ts';
-import { Badge, Card } from '../kit/parts.tsx';
+import { Badge, Card, Loaded } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 
 interface Talker {
@@ -26,17 +26,15 @@ function Flows({ flows }: { flows: number }) {
 }
 
 export function TalkersCard() {
-  const { data } = useResource('talkers', (signal) => get<{ talkers: Talker[] }>('/v1/talkers', { signal }), ASK_MS);
+  const talkers = useResource('talkers', (signal) => get<{ talkers: Talker[] }>('/v1/talkers', { signal }), ASK_MS);
   const empty = 'No device sent anything in the last seconds';
   return (
     <Card title="Top talkers">
-      <Table
-        label="Top talkers"
-        columns={COLUMNS}
-        rows={data?.talkers ?? []}
-        keyOf={({ device }) => device}
-        empty={empty}
-      />
+      <Loaded resource={talkers}>
+        {({ talkers: rows }) => (
+          <Table label="Top talkers" columns={COLUMNS} rows={rows} keyOf={({ device }) => device} empty={empty} />
+        )}
+      </Loaded>
     </Card>
   );
 }
