@@ -109,7 +109,7 @@ const PAGES = [
   ['alerts', '#/alerts', 'readings refused within'],
   ['bridge', '#/bridge', 'The hub’s own broker'],
   ['operators', '#/operators', 'vera'],
-  ['audit', '#/audit', 'POST /v1/schedules'],
+  ['audit', '#/audit', 'added the schedule'],
   ['status', '#/status', 'Journal'],
   // The last, when there is something to draw.
   ['overview', '#/', 'each second'],
