@@ -244,8 +244,9 @@ it('says that the hub is lost, comes back by itself still signed in, and goes on
   await hub.start();
   await page.getByRole('status').getByText('Live', { exact: true }).waitFor({ timeout: 60_000 });
   expect(await page.getByText('The hub does not answer').count()).toBe(0);
+  // What a browser writes of a server that does not answer cannot be kept from its console; anything else could.
   const meanwhile = watched.problems();
-  expect(meanwhile.filter((problem) => !/ERR_CONNECTION|WebSocket|ERR_EMPTY|ERR_NETWORK/.test(problem))).toEqual([]);
+  expect(meanwhile.filter((problem) => !/ERR_CONNECTION|ERR_EMPTY|ERR_NETWORK/.test(problem))).toEqual([]);
   await changes('.value strong');
   expect(watched.problems()).toEqual([]);
 });
