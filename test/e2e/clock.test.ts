@@ -77,6 +77,8 @@ it('ahead and back by an hour', async () => {
       .poll(async () => Math.round(((await clockOfHub(watch)) - Date.now() - offset) / 60_000), { timeout: 10_000 })
       .toBe(0);
     await send(device, 1 + (index + 1) * FRAMES);
+    // Two jumps between two looks would be one, or none.
+    await expect.poll(jumpsCounted, { timeout: 10_000 }).toBe(index + 1);
   }
   expect(device.ws.readyState).toBe(device.ws.OPEN);
   device.close();
@@ -89,7 +91,6 @@ it('ahead and back by an hour', async () => {
   await expect.poll(async () => (await lights()).toSorted((a, b) => a - b), { timeout: 20_000 }).toEqual(all);
   expect(hub.log()).not.toContain('"level":50');
   expect((await hub.call<{ ready: boolean }>('GET', '/v1/status')).ready).toBe(true);
-  await expect.poll(jumpsCounted, { timeout: 10_000 }).toBe(JUMPS_MS.length);
   const told = [...hub.log().matchAll(/"byMs":(-?\d+)/g)].map(([, ms]) => Math.round(Number(ms) / HOUR_MS) * HOUR_MS);
   expect(told).toEqual(JUMPS_MS);
 });

@@ -49,7 +49,8 @@ const send = async (order: object) =>
 
 it('reaches every device once, though the hub is killed while it is under way', async () => {
   const ran = await connect();
-  const group = await send({ parallel: 3 });
+  // Long enough for a device that waits with its next attempt.
+  const group = await send({ parallel: 3, timeoutMs: 60_000 });
   for (let kill = 0; kill < 3; kill++) {
     await new Promise((resolve) => setTimeout(resolve, 120));
     await hub.kill();

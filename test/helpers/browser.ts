@@ -75,7 +75,8 @@ export async function signIn(page: Page, api: string, token: string): Promise<vo
 
 /** Presses on one side of an element, and lets go on the other. */
 export async function drag(page: Page, element: Locator, from: number, to: number): Promise<void> {
-  await element.scrollIntoViewIfNeeded();
+  // Tries again when the element is made anew meanwhile, as a chart is when its data are there.
+  await element.hover();
   const box = (await element.boundingBox())!;
   const y = box.y + box.height / 2;
   await page.mouse.move(box.x + box.width * from, y);
