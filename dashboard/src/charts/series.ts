@@ -33,7 +33,7 @@ export class Series {
     this.#toNumber = toNumber;
   }
 
-  /** What the hub answered, oldest first; replaces everything before its end. */
+  /** What the hub answered, oldest first; replaces everything before its end, which is that of its last window. */
   load(rows: readonly Row[], field: string): void {
     const points: Point[] = [];
     for (const row of rows) {
@@ -44,7 +44,7 @@ export class Series {
       points.push({ ts: row.ts, mean, min, max, count: 1 });
     }
     const end = points.at(-1)?.ts ?? Number.NEGATIVE_INFINITY;
-    this.#points = [...points, ...this.#points.filter(({ ts }) => ts > end)];
+    this.#points = [...points, ...this.#points.filter(({ ts }) => ts > end && ts - end >= this.#bucketMs)];
   }
 
   /** A live reading. One that is older than the newest bucket is left to the next load. */

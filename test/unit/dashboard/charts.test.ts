@@ -36,6 +36,13 @@ describe('a series', () => {
     ]);
   });
 
+  it('does not show beside the last window of the hub what is in it already', () => {
+    const series = new Series(1_000, number);
+    series.add(2_500, 9);
+    series.load([{ ts: 2_000, t: 7, t_min: 5, t_max: 9 }], 't');
+    expect(series.columns()).toEqual([[2], [7], [5], [9]]);
+  });
+
   it('joins live readings of one bucket to their mean, least and most', () => {
     const series = new Series(1_000, number);
     for (const [ts, value] of [
