@@ -116,9 +116,13 @@ describe('a person who is signed in', () => {
     const chart = page.locator('.plot .u-over').first();
     await chart.waitFor();
     await page.getByText('live. Drag over a chart to zoom.').waitFor();
-    const before = page.waitForRequest((request) => request.url().includes('/telemetry?'));
-    await drag(page, chart, 0.6, 0.9);
-    const asked = new URL((await before).url()).searchParams;
+    await page.getByText('every reading', { exact: true }).waitFor();
+    const [request] = await Promise.all([
+      page.waitForRequest((request) => request.url().includes('/telemetry?')),
+      // The live edge flows in under the hand.
+      drag(page, chart, [0.6, 0.9], () => changes('.value strong')),
+    ]);
+    const asked = new URL(request.url()).searchParams;
     expect(Number(asked.get('to')) - Number(asked.get('from'))).toBeLessThan(300_000 * 0.4);
     const live = page.getByRole('button', { name: 'Live', exact: true });
     expect(await live.isEnabled()).toBe(true);

@@ -73,14 +73,20 @@ export async function signIn(page: Page, api: string, token: string): Promise<vo
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
 }
 
-/** Presses on one side of an element, and lets go on the other. */
-export async function drag(page: Page, element: Locator, from: number, to: number): Promise<void> {
-  // Tries again when the element is made anew meanwhile, as a chart is when its data are there.
+/** Presses on one side of an element, does something meanwhile, and lets go on the other. */
+export async function drag(
+  page: Page,
+  element: Locator,
+  [from, to]: [from: number, to: number],
+  meanwhile: () => Promise<void> = async () => {},
+): Promise<void> {
+  // Brings it into the window.
   await element.hover();
   const box = (await element.boundingBox())!;
   const y = box.y + box.height / 2;
   await page.mouse.move(box.x + box.width * from, y);
   await page.mouse.down();
+  await meanwhile();
   await page.mouse.move(box.x + box.width * to, y, { steps: 8 });
   await page.mouse.up();
 }

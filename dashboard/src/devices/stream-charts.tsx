@@ -3,7 +3,7 @@ import { useEffect, useMemo } from 'preact/hooks';
 import { Chart, type Drawers } from '../charts/chart.uplot.tsx';
 import { askedFor, bucketFor, type Detail, MOST_POINTS } from '../charts/details.ts';
 import { around, FIRST_RANGE, liveView, spanOf, type View, windowAt, zoomed } from '../charts/ranges.ts';
-import { scaleOf } from '../charts/scale.ts';
+import { type Scale, scaleOf } from '../charts/scale.ts';
 import { Series } from '../charts/series.ts';
 import { type Field, streamOf } from '../hub/catalog.ts';
 import { hubNow } from '../hub/client.http.ts';
@@ -32,6 +32,7 @@ interface StreamChartsProps {
 
 interface Line {
   field: Field;
+  scale: Scale;
   series: Series;
 }
 
@@ -51,11 +52,11 @@ export function StreamCharts({ device, stream, view, detail, drawers, onView, la
       {error && <Trouble error={error} onRetry={reload} />}
       {shown.length === 0 && words !== '' && <Nothing view={view} detail={detail} lastAt={lastAt} onView={onView} />}
       <div class="charts">
-        {shown.map(({ field, series }) => (
+        {shown.map(({ field, scale, series }) => (
           <Chart
             key={field.name}
             field={field}
-            scale={scaleOf(field, type?.schema.properties?.[field.name])!}
+            scale={scale}
             series={series}
             drawers={drawers}
             hue={1 + (lines.findIndex((line) => line.field === field) % HUES)}
@@ -135,7 +136,7 @@ function linesOf(stream: string, bucketMs: number): Line[] {
   const { fields = [], schema } = streamOf(stream) ?? {};
   return fields.flatMap((field) => {
     const scale = scaleOf(field, schema?.properties?.[field.name]);
-    return scale ? [{ field, series: new Series(bucketMs, scale.toNumber) }] : [];
+    return scale ? [{ field, scale, series: new Series(bucketMs, scale.toNumber) }] : [];
   });
 }
 
