@@ -50,7 +50,7 @@ it.each([['journaled'], [undefined]])('acknowledges what is journaled while the 
   await influxd.start();
   expect(await stored(id)).toEqual([]);
   await hub.start();
-  await expect.poll(() => stored(id), { timeout: 30_000 }).toEqual([1, 2, 3]);
+  await expect.poll(() => stored(id)).toEqual([1, 2, 3]);
 });
 
 it('acknowledges what is stored only when the store has it, also over a kill of the hub', async () => {
@@ -70,7 +70,7 @@ it('acknowledges what is stored only when the store has it, also over a kill of 
   await say(again.device, 2);
   expect(await silent(again.device)).toBe('nothing');
   await influxd.start();
-  await expect.poll(() => stored('s'), { timeout: 60_000 }).toEqual([1, 2]);
+  await expect.poll(() => stored('s')).toEqual([1, 2]);
   again.device.close();
   const last = await connect(token, 'stored');
   await say(last.device, 3);

@@ -12,7 +12,6 @@ const RULE = { id: 'hot', kind: 'field', stream: 'environment', field: 'temperat
 /** Remembers who subscribed, whatever ends it. */
 const KEEPING =
   'allow_anonymous true\npersistence true\npersistence_location {dir}/\nautosave_on_changes true\nautosave_interval 1';
-const PATIENCE = { timeout: 60_000, interval: 50 };
 
 let broker: Mosquitto;
 let hub: TestHub;
@@ -62,7 +61,7 @@ const alert = async () => (await hub.call<{ alerts: Alert[] }>('GET', '/v1/alert
 async function brokerRemembers(): Promise<void> {
   const file = join(broker.dir, 'mosquitto.db');
   const isThere = () => existsSync(file) && readFileSync(file).includes('site/alerts/#');
-  await expect.poll(isThere, PATIENCE).toBe(true);
+  await expect.poll(isThere).toBe(true);
 }
 
 it('tells what fires and what is over, on topics of its own', async () => {
@@ -86,22 +85,22 @@ it.each([
     await brokerRemembers();
     await broker.kill();
     await isNow(20);
-    await expect.poll(async () => (await alert())?.state, PATIENCE).toBe('resolved');
+    await expect.poll(async () => (await alert())?.state).toBe('resolved');
     await isNow(40);
-    await expect.poll(async () => (await channel()).waiting, PATIENCE).toBe(2);
-    await expect.poll(async () => (await channel()).lastError, PATIENCE).toBeTruthy();
+    await expect.poll(async () => (await channel()).waiting).toBe(2);
+    await expect.poll(async () => (await channel()).lastError).toBeTruthy();
     await meanwhile();
     expect(await channel()).toMatchObject({ waiting: 2, dropped: 0 });
     expect(notices()).toHaveLength(1);
     await broker.start();
     await expect
-      .poll(() => notices().map(({ state, value }) => [state, value]), PATIENCE)
+      .poll(() => notices().map(({ state, value }) => [state, value]))
       .toEqual([
         ['firing', 35],
         ['resolved', expect.anything()],
         ['firing', 40],
       ]);
-    await expect.poll(async () => (await channel()).waiting, PATIENCE).toBe(0);
+    await expect.poll(async () => (await channel()).waiting).toBe(0);
     expect((await channel()).lastError).toBeUndefined();
   },
   120_000,

@@ -37,7 +37,7 @@ async function hubOn({ url }: Mosquitto, rules: object[], options: object = {}, 
 
 async function connected(hub: TestHub): Promise<void> {
   const state = async () => (await bridge(hub)).brokers[0]!.state;
-  await expect.poll(state, { timeout: 30_000, interval: 50 }).toBe('connected');
+  await expect.poll(state, { interval: 50 }).toBe('connected');
 }
 
 async function client({ port }: Mosquitto): Promise<Paho> {
@@ -55,7 +55,7 @@ async function stored(hub: TestHub, device: string, stream = 'environment') {
   return rows;
 }
 
-const eventually = <T>(look: () => Promise<T>) => expect.poll(look, { timeout: 30_000, interval: 50 });
+const eventually = <T>(look: () => Promise<T>) => expect.poll(look, { interval: 50 });
 const say = (device: string, payload: unknown) => ({
   topic: `site/${device}/state`,
   payload: typeof payload === 'string' ? payload : JSON.stringify(payload),

@@ -37,7 +37,7 @@ async function start() {
   cleanups.push(() => hub.dispose());
   const bridge = () => hub.call<BridgeStatus>('GET', '/v1/bridge');
   const states = async () => (await bridge()).brokers.map(({ state }) => state);
-  await expect.poll(states, { timeout: 30_000 }).toEqual(['connected', 'connected']);
+  await expect.poll(states).toEqual(['connected', 'connected']);
   const device = await connectRaw(hub, { token: await hub.addDevice('meter-7') });
   const panel = await startPaho(mosquitto.port, 5, 'panel', { user: 'panel', password: PASSWORD });
   cleanups.push(() => panel.close());

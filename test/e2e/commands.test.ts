@@ -372,7 +372,7 @@ describe('programs', () => {
     const { stdout } = await cli('commands', 'ls', '--device', id);
     expect(stdout).toMatch(/^CREATED +ID +DEVICE +COMMAND +STATE +ANSWER$/m);
     expect(stdout.trim().split('\n')).toHaveLength(7);
-  }, 120_000);
+  });
 
   it('the CLI says what is wrong', async () => {
     await newDevice();

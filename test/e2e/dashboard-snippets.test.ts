@@ -9,7 +9,6 @@ import { openBrowser, openPage, signIn } from '../helpers/browser.ts';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { connectRaw } from '../helpers/raw-device.ts';
 
-const PATIENCE = { timeout: 30_000 };
 /** Debian's own Python, for that is the one Debian's python3-websockets belongs to. */
 const PYTHON = '/usr/bin/python3';
 
@@ -71,10 +70,10 @@ function run(program: string, args: string[]) {
 }
 
 async function isHeard(id: string, output: () => string): Promise<void> {
-  await expect.poll(output, PATIENCE).toContain('{"type":"ack","seq":1}');
+  await expect.poll(output).toContain('{"type":"ack","seq":1}');
   const path = `/v1/devices/${id}/telemetry?stream=environment`;
   const stored = async () => (await hub.call<{ rows: object[] }>('GET', path)).rows;
-  await expect.poll(stored, PATIENCE).toMatchObject([{ temperature: 21.5 }]);
+  await expect.poll(stored).toMatchObject([{ temperature: 21.5 }]);
   expect(output()).not.toContain('reject');
 }
 

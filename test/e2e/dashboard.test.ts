@@ -42,7 +42,7 @@ async function signedIn(token = hub.adminToken) {
 async function changes(selector: string) {
   const element = page.locator(selector).first();
   const before = await element.innerText();
-  await expect.poll(() => element.innerText(), { timeout: 20_000 }).not.toBe(before);
+  await expect.poll(() => element.innerText()).not.toBe(before);
 }
 
 describe('signing in', () => {
@@ -227,7 +227,7 @@ async function many(id: string): Promise<void> {
   device.close();
   const path = `/v1/devices/${id}/telemetry?stream=environment&from=-1h&limit=20000`;
   const stored = async () => (await hub.call<{ rows: object[] }>('GET', path)).rows.length;
-  await expect.poll(stored, { timeout: 30_000 }).toBe(11_000);
+  await expect.poll(stored).toBe(11_000);
 }
 
 async function tokenShown(): Promise<string> {

@@ -54,7 +54,7 @@ async function subscribe(hub: TestHub, who: Person, filter: string, more: string
     text += chunk;
     lines.splice(0, lines.length, ...text.split('\n').flatMap((line) => (line.startsWith('> ') ? line.slice(2) : [])));
   });
-  await expect.poll(() => text, { timeout: 20_000, interval: 20 }).toContain('Subscribed');
+  await expect.poll(() => text, { interval: 20 }).toContain('Subscribed');
   return { lines, ended };
 }
 
@@ -69,7 +69,7 @@ function publish(hub: TestHub, who: Person, topic: string, payload: string, more
   });
 }
 
-const soon = <T>(look: () => T | Promise<T>) => expect.poll(look, { timeout: 20_000, interval: 20 });
+const soon = <T>(look: () => T | Promise<T>) => expect.poll(look, { interval: 20 });
 
 describe('the embedded broker', () => {
   it('shows mosquitto_sub every acknowledged reading of a stream, in order, and who is there', async () => {

@@ -155,7 +155,7 @@ describe('Home Assistant', () => {
     const listener = await mosquitto.listen('+/device/meter-7/config');
     const last = async (topic: string, isThere: boolean) => {
       const latest = () => listener.heard.findLast((message) => message.topic === topic)?.payload !== '';
-      await expect.poll(latest, { timeout: 30_000 }).toBe(isThere);
+      await expect.poll(latest).toBe(isThere);
     };
     await listener.until(({ topic }) => topic === CONFIG);
     const restart = async (change: Record<string, string>) => {

@@ -49,7 +49,7 @@ it.each([
   hub = each;
   const device = await ledgerDevice(each, 'd1', Date.now() - 3_600_000);
   await sendAll(device);
-  await expect.poll(async () => (await storeOf(each)).state, { timeout: 10_000 }).toBe('stalled');
+  await expect.poll(async () => (await storeOf(each)).state).toBe('stalled');
   expect(await storeOf(each)).toMatchObject({ written: 0, refused: 0, lastError: expect.stringContaining('auth') });
   const alarms = each
     .log()
@@ -65,7 +65,7 @@ it.each([
     await each.start();
   } else await makeUser(user);
   // A stalled sink tries again every 30 s.
-  await expect.poll(async () => (await storeOf(each)).lagFrames, { timeout: 60_000, interval: 200 }).toBe(0);
+  await expect.poll(async () => (await storeOf(each)).lagFrames, { interval: 200 }).toBe(0);
   expect(await storeOf(each)).toMatchObject({ state: expect.stringMatching(/^(ok|waiting)$/), refused: 0 });
   expect(await balanceOf(each, [device])).toEqual({ lost: 0, phantom: 0, duplicated: 0 });
   expect((await statusOf(each)).quarantine.readings).toBe(0);

@@ -16,7 +16,7 @@ const KILLS = Number(process.env.TEST_KILLS ?? 5);
 const SEED = Number(process.env.TEST_SEED ?? 20_261_121);
 const DEVICES = 4;
 const NOTHING = { lost: 0, phantom: 0, duplicated: 0 };
-const PATIENCE = { timeout: 60_000, interval: 500 };
+const PACE = { interval: 500 };
 
 let hub: TestHub;
 let influxd: Influxd;
@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 const settled = () => Promise.all(devices.map((device) => device.settled(60_000)));
-const untilDelivered = () => expect.poll(async () => (await careOf(hub)).lagFrames, PATIENCE).toBe(0);
+const untilDelivered = () => expect.poll(async () => (await careOf(hub)).lagFrames, PACE).toBe(0);
 
 it('brings back what a server lost while the hub was away', async () => {
   for (let frame = 0; frame < 50; frame++) for (const device of devices) device.sendFrame(10);
@@ -52,7 +52,7 @@ it('brings back what a server lost while the hub was away', async () => {
   await untilDelivered();
   // The hub asks every five seconds; it must have met the server that is killed.
   await expect
-    .poll(async () => (await hub.call<{ store: { replay: object } }>('GET', '/v1/status')).store.replay, PATIENCE)
+    .poll(async () => (await hub.call<{ store: { replay: object } }>('GET', '/v1/status')).store.replay, PACE)
     .toMatchObject({ tells: true });
   await hub.stop();
   await influxd.kill();
@@ -60,7 +60,7 @@ it('brings back what a server lost while the hub was away', async () => {
   await influxd.start();
   expect(await influxd.query('SELECT count(light) FROM environment', 'telemetry')).toEqual([]);
   await hub.start();
-  await expect.poll(() => balanceOf(hub, devices), PATIENCE).toEqual(NOTHING);
+  await expect.poll(() => balanceOf(hub, devices), PACE).toEqual(NOTHING);
   expect(await careOf(hub)).toMatchObject({ restarts: 1, replayed: 50 * 10 * DEVICES });
 });
 
@@ -73,8 +73,8 @@ it('fills a store again when somebody asks for it', async () => {
   const run = (...args: string[]) =>
     execFileSync(process.execPath, ['hub/main.ts', ...args, '--data', hub.dataDir], { encoding: 'utf8' });
   expect(run('store', 'replay')).toMatch(/^\d+ frames are written again/);
-  await expect.poll(() => balanceOf(hub, devices), PATIENCE).toEqual(NOTHING);
-  await expect.poll(() => run('status'), PATIENCE).toMatch(/^store +800 readings written again$/m);
+  await expect.poll(() => balanceOf(hub, devices), PACE).toEqual(NOTHING);
+  await expect.poll(() => run('status'), PACE).toMatch(/^store +800 readings written again$/m);
 });
 
 it(
@@ -95,9 +95,9 @@ it(
     await settled();
     await untilDelivered();
     const balance = () => balanceOf(hub, devices);
-    await expect.poll(balance, { ...PATIENCE, message: `seed ${SEED}` }).toEqual(NOTHING);
+    await expect.poll(balance, { ...PACE, message: `seed ${SEED}` }).toEqual(NOTHING);
     // Until the hub has seen the last restart it may replay what is there already: that must change nothing.
-    await expect.poll(async () => (await careOf(hub)).leftFrames, PATIENCE).toBe(0);
+    await expect.poll(async () => (await careOf(hub)).leftFrames, PACE).toBe(0);
     expect(await balance(), `seed ${SEED}`).toEqual(NOTHING);
     expect(torn, 'no log was torn').toBeGreaterThan(0);
     expect(await careOf(hub)).toMatchObject({ refused: 0 });

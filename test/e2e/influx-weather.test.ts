@@ -14,7 +14,7 @@ import { startWeatherProxy, type Weather } from '../helpers/weather-proxy.ts';
 
 const SEED = Number(process.env.TEST_SEED ?? 20_261_121);
 const NOTHING = { lost: 0, phantom: 0, duplicated: 0 };
-const PATIENCE = { timeout: 60_000, interval: 300 };
+const PACE = { interval: 300 };
 const cleanUps: (() => unknown)[] = [];
 
 afterEach(async () => {
@@ -63,14 +63,14 @@ it('loses and refuses nothing in any weather between hub and server', async () =
   for (const weather of weathers.toSorted(() => random() - 0.5)) {
     proxy.weather = weather;
     const before = proxy.counts[weather.kind];
-    await expect.poll(() => proxy.counts[weather.kind], PATIENCE).toBeGreaterThan(before);
+    await expect.poll(() => proxy.counts[weather.kind], PACE).toBeGreaterThan(before);
     await new Promise((resolve) => setTimeout(resolve, 300));
     proxy.weather = { kind: 'fair' };
-    await expect.poll(async () => (await careOf(hub)).state, PATIENCE).toMatch(/ok|waiting/);
+    await expect.poll(async () => (await careOf(hub)).state, PACE).toMatch(/ok|waiting/);
   }
   clearInterval(stream);
   await device.settled(10_000);
-  await expect.poll(() => balanceOf(hub, [device]), { ...PATIENCE, message: `seed ${SEED}` }).toEqual(NOTHING);
+  await expect.poll(() => balanceOf(hub, [device]), { ...PACE, message: `seed ${SEED}` }).toEqual(NOTHING);
   expect(await careOf(hub)).toMatchObject({ refused: 0, restarts: 0 });
 });
 
@@ -94,21 +94,21 @@ it.runIf(isRoot)(
       await device.settled(20_000);
     };
     await send(50);
-    await expect.poll(async () => (await careOf(hub)).lagFrames, PATIENCE).toBe(0);
+    await expect.poll(async () => (await careOf(hub)).lagFrames, PACE).toBe(0);
     const { bavail, bsize } = statfsSync(dir);
     writeFileSync(join(dir, 'ballast'), Buffer.alloc(bavail * bsize));
     await send(500);
     await expect
-      .poll(() => careOf(hub), PATIENCE)
+      .poll(() => careOf(hub), PACE)
       .toMatchObject({ state: 'stalled', lastError: expect.stringContaining('no space left') });
     expect((await careOf(hub)).refused).toBe(0);
     rmSync(join(dir, 'ballast'));
     // InfluxDB 1.x takes nothing until it is restarted, and reads its log only up to the place where it broke.
     await influxd.kill();
     await influxd.start();
-    await expect.poll(async () => (await careOf(hub)).lagFrames, PATIENCE).toBe(0);
-    await expect.poll(async () => (await careOf(hub)).restarts, PATIENCE).toBe(1);
-    await expect.poll(async () => (await careOf(hub)).leftFrames, PATIENCE).toBe(0);
+    await expect.poll(async () => (await careOf(hub)).lagFrames, PACE).toBe(0);
+    await expect.poll(async () => (await careOf(hub)).restarts, PACE).toBe(1);
+    await expect.poll(async () => (await careOf(hub)).leftFrames, PACE).toBe(0);
     expect(await balanceOf(hub, [device])).toEqual(NOTHING);
     expect((await careOf(hub)).refused).toBe(0);
   },
@@ -121,18 +121,18 @@ it('goes on when a paused server wakes up, also in the middle of a replay', asyn
   cleanUps.push(() => device.stop());
   for (let frame = 0; frame < 1_000; frame++) device.sendFrame(20);
   await device.settled(20_000);
-  await expect.poll(async () => (await careOf(hub)).lagFrames, PATIENCE).toBe(0);
+  await expect.poll(async () => (await careOf(hub)).lagFrames, PACE).toBe(0);
   await expect
-    .poll(async () => (await hub.call<{ store: { replay: object } }>('GET', '/v1/status')).store.replay, PATIENCE)
+    .poll(async () => (await hub.call<{ store: { replay: object } }>('GET', '/v1/status')).store.replay, PACE)
     .toMatchObject({ tells: true });
   await influxd.kill();
   await influxd.start();
   await influxd.query('DROP MEASUREMENT environment', 'telemetry');
-  await expect.poll(async () => (await careOf(hub)).replayed, { timeout: 60_000, interval: 20 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await careOf(hub)).replayed, { interval: 20 }).toBeGreaterThan(0);
   influxd.pause();
   for (let frame = 0; frame < 10; frame++) device.sendFrame(20);
   await device.settled(10_000);
-  await expect.poll(async () => (await careOf(hub)).state, PATIENCE).toBe('retrying');
+  await expect.poll(async () => (await careOf(hub)).state, PACE).toBe('retrying');
   influxd.resume();
-  await expect.poll(() => balanceOf(hub, [device]), PATIENCE).toEqual(NOTHING);
+  await expect.poll(() => balanceOf(hub, [device]), PACE).toEqual(NOTHING);
 });

@@ -43,7 +43,7 @@ const statusOf = (each: TestHub) => each.call<HubStatus>('GET', '/v1/status');
 
 async function untilDelivered(each: TestHub): Promise<void> {
   const lag = async () => Math.max(...(await statusOf(each)).sinks.map(({ lagFrames }) => lagFrames));
-  await expect.poll(lag, { timeout: 60_000, interval: 100 }).toBe(0);
+  await expect.poll(lag, { interval: 100 }).toBe(0);
 }
 
 it('I1: acknowledges nothing before the write with it and an fdatasync after it returned, as the system calls show', async () => {
@@ -195,9 +195,7 @@ async function fillAndFree(disk: string): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const ackedWhenFull = device.acked.size;
-  await expect
-    .poll(async () => (await statusOf(each)).journal.space, { timeout: 10_000 })
-    .toMatchObject({ endsBy: 'disk', alarm: 95 });
+  await expect.poll(async () => (await statusOf(each)).journal.space).toMatchObject({ endsBy: 'disk', alarm: 95 });
   expect((await fetch(`${each.api}/readyz`)).status).toBe(503);
   await commandAndRevoke(each, other, 'other');
   // A newcomer too: nothing of this needs the journal.
@@ -209,7 +207,7 @@ async function fillAndFree(disk: string): Promise<void> {
   await device.settled(60_000);
   expect([each.pid, await isFailing()]).toEqual([pid, false]);
   expect(each.log()).toContain('journal: a new segment was begun, frames are taken again');
-  await expect.poll(async () => (await statusOf(each)).journal.space.alarm, { timeout: 10_000 }).toBe(0);
+  await expect.poll(async () => (await statusOf(each)).journal.space.alarm).toBe(0);
   await each.kill();
   await each.start();
   await untilDelivered(each);

@@ -45,10 +45,10 @@ it.each([
     await device.settled(10_000);
   };
   await send(20);
-  await expect.poll(() => countOf(device.id), { timeout: 10_000 }).toBe(200);
+  await expect.poll(() => countOf(device.id)).toBe(200);
   await down();
   await send(50);
-  await expect.poll(async () => (await storeStatus()).state, { timeout: 10_000 }).toBe('retrying');
+  await expect.poll(async () => (await storeStatus()).state).toBe('retrying');
   expect((await storeStatus()).lagFrames).toBeGreaterThanOrEqual(50);
   expect(statusAsShown()).toMatch(/^store +retrying +\d+ +0 +\d+ frames.*\S/m);
   expect((await fetch(`${hub.api}/readyz`)).status).toBe(200);
@@ -57,7 +57,7 @@ it.each([
   ).text();
   expect(Number(/hub_sink_lag_frames\{sink="store"\} (\d+)/.exec(metrics)?.[1])).toBeGreaterThanOrEqual(50);
   await up();
-  await expect.poll(() => countOf(device.id), { timeout: 60_000, interval: 200 }).toBe(700);
-  await expect.poll(async () => (await storeStatus()).lagFrames, { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => countOf(device.id), { interval: 200 }).toBe(700);
+  await expect.poll(async () => (await storeStatus()).lagFrames).toBe(0);
   await device.stop();
 });

@@ -17,8 +17,7 @@ afterAll(() => hub.dispose());
 const presence = async (id: string) => (await hub.call<{ presence: Presence }>('GET', `/v1/devices/${id}`)).presence;
 const sessions = async (id: string) =>
   (await hub.call<{ sessions: SessionRecord[] }>('GET', `/v1/devices/${id}/sessions`)).sessions;
-const becomes = (id: string, expected: Partial<Presence>) =>
-  expect.poll(() => presence(id), { timeout: 30_000 }).toMatchObject(expected);
+const becomes = (id: string, expected: Partial<Presence>) => expect.poll(() => presence(id)).toMatchObject(expected);
 
 const reading = (seq: number) => ({ type: 'telemetry', seq, stream: 'power', readings: [{ power: seq }] });
 
@@ -134,7 +133,7 @@ describe('when the hub', () => {
   it('is killed, whoever was connected is offline until it is back', async () => {
     const token = await hub.addDevice('survivor');
     await connectRaw(hub, { token });
-    await expect.poll(() => stored('survivor'), { timeout: 20_000 }).toMatchObject({ state: 'online' });
+    await expect.poll(() => stored('survivor')).toMatchObject({ state: 'online' });
     const [before] = await sessions('survivor');
     await hub.kill();
     await hub.start();

@@ -104,7 +104,7 @@ it('loses and doubles nothing when the hub is killed while it sends readings up 
     device.say({ type: 'telemetry', seq, stream: 'weather', readings });
   }
   const kept = async () => (await hub!.call<{ quarantine: { readings: number } }>('GET', '/v1/status')).quarantine;
-  await expect.poll(kept, { timeout: 10_000 }).toMatchObject({ readings: READINGS });
+  await expect.poll(kept).toMatchObject({ readings: READINGS });
   await hub.stop();
   writeWeather(READINGS);
   await hub.start();
@@ -117,7 +117,7 @@ it('loses and doubles nothing when the hub is killed while it sends readings up 
   }
   await sendUp();
   expect(await kept(), `seed ${SEED}`).toMatchObject({ readings: 0 });
-  await expect.poll(() => rows('w', 'weather', start), { timeout: 20_000 }).toHaveLength(READINGS);
+  await expect.poll(() => rows('w', 'weather', start)).toHaveLength(READINGS);
   const expected = Array.from({ length: READINGS }, (_, count) => ({ ts: start + count, rain: 1 + count }));
   expect(await rows('w', 'weather', start), `seed ${SEED}`).toEqual(expected);
 
@@ -142,16 +142,16 @@ it('takes back what InfluxDB refuses again, and lets it go when InfluxDB takes i
   hub = await startTestHub({ HUB_STORE__KIND: 'influx', HUB_STORE__URL: influxd.url });
   const device = await connectRaw(hub, { token: await hub.addDevice('w') });
   device.say({ type: 'telemetry', seq: 1, stream: 'environment', readings: [{ ts: start, humidity: 50 }] });
-  await expect.poll(() => refused('&code=store'), { timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => refused('&code=store')).toHaveLength(1);
   const [first] = await refused();
   expect(await replay('--all')).toMatchObject({ code: 0 });
-  await expect.poll(() => refused('&code=store'), { timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => refused('&code=store')).toHaveLength(1);
   const [second] = await refused();
   expect(second).toMatchObject({ device: 'w', stream: 'environment', reading: { ts: start, humidity: 50 } });
   expect(second!.id).toBeGreaterThan(first!.id);
   await influxd.query('DROP MEASUREMENT environment', 'telemetry');
   expect(await replay(String(second!.id))).toMatchObject({ code: 0 });
-  await expect.poll(() => rows('w', 'environment', start), { timeout: 10_000 }).toEqual([{ ts: start, humidity: 50 }]);
+  await expect.poll(() => rows('w', 'environment', start)).toEqual([{ ts: start, humidity: 50 }]);
   expect(await refused()).toEqual([]);
 });
 
@@ -170,12 +170,12 @@ it('holds what a store refuses in the journal when there is no room even for tha
   };
   for (let seq = 1; seq <= 4; seq++) {
     await say(seq, { humidity: 50 });
-    await expect.poll(() => refused(), { timeout: 10_000 }).toHaveLength(seq);
+    await expect.poll(() => refused()).toHaveLength(seq);
   }
   await say(5, { humidity: 50 });
   await say(6, { light: 6 });
   const sinks = async () => (await hub!.call<{ sinks: { name: string; state: string }[] }>('GET', '/v1/status')).sinks;
-  await expect.poll(sinks, { timeout: 10_000 }).toMatchObject([{ name: 'store', state: 'stalled' }, {}, {}]);
+  await expect.poll(sinks).toMatchObject([{ name: 'store', state: 'stalled' }, {}, {}]);
   expect(hub.log()).toContain('limits.quarantineReadings');
   expect(await hub.call('POST', '/v1/quarantine/drop', { all: true })).toEqual({ dropped: 4 });
   await expect.poll(() => refused()).toMatchObject([{ code: 'store', reading: { ts: start + 5, humidity: 50 } }]);

@@ -74,7 +74,7 @@ it('stores every row with exactly its values and times, and a second replay chan
       acked: rows.length,
       rejected: 0,
     });
-    await expect.poll(async () => (await stored()).length, { timeout: 30_000 }).toBe(rows.length);
+    await expect.poll(async () => (await stored()).length).toBe(rows.length);
     expect(await stored()).toEqual(rows);
   }
 });

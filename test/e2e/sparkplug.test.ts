@@ -75,13 +75,10 @@ const powers = (listener: Listener) =>
 
 const linked = (hub: TestHub, state: string) =>
   expect
-    .poll(
-      async () => {
-        const { brokers } = await hub.call<{ brokers: { name: string; state: string }[] }>('GET', '/v1/bridge');
-        return brokers.find(({ name }) => name === 'sparkplug-plant')?.state;
-      },
-      { timeout: 40_000 },
-    )
+    .poll(async () => {
+      const { brokers } = await hub.call<{ brokers: { name: string; state: string }[] }>('GET', '/v1/bridge');
+      return brokers.find(({ name }) => name === 'sparkplug-plant')?.state;
+    })
     .toBe(state);
 
 describe('a Sparkplug host', () => {
@@ -125,7 +122,7 @@ describe('a Sparkplug host', () => {
     await linked(hub, 'connected');
     const rebirth = 'timestamp: 1 metrics { name: "Node Control/Rebirth" datatype: 11 boolean_value: true }';
     await mosquitto.publish('spBv1.0/plant/NCMD/hub1', encodeSparkplug(rebirth));
-    await expect.poll(() => listener.heard.filter(({ topic }) => topic === NODE).length, { timeout: 20_000 }).toBe(2);
+    await expect.poll(() => listener.heard.filter(({ topic }) => topic === NODE).length).toBe(2);
     const births = listener.heard.filter(({ topic }) => topic === NODE).map(({ payload }) => decoded(payload));
     expect(births.map(({ seq }) => seq)).toEqual([0, 0]);
     expect(new Set(births.map(bdSeqOf)).size).toBe(1);
@@ -161,7 +158,7 @@ describe('a Sparkplug host', () => {
     await device.send(1, 20);
     mosquitto.pause();
     await device.send(21, 40);
-    await expect.poll(() => hub.log(), { timeout: 40_000 }).toContain('a sink is not available');
+    await expect.poll(() => hub.log()).toContain('a sink is not available');
     mosquitto.resume();
     await device.send(61, 20);
     await hub.kill();
@@ -169,9 +166,7 @@ describe('a Sparkplug host', () => {
     const again = await startDevice(hub, device.token);
     await again.send(81, 20);
     const all = Array.from({ length: 100 }, (_, at) => at + 1);
-    await expect
-      .poll(() => listener.heard.some(({ payload }) => payload.includes(hexOfDouble(100))), { timeout: 60_000 })
-      .toBe(true);
+    await expect.poll(() => listener.heard.some(({ payload }) => payload.includes(hexOfDouble(100)))).toBe(true);
     // At least once: the same may come again, and nothing is missing.
     expect([...new Set(powers(listener))].sort((a, b) => a - b)).toEqual(all);
   });

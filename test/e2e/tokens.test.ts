@@ -102,7 +102,7 @@ it.each([
 });
 
 it('under a flood, revoked and expired tokens have no socket after a second, and nothing sent later is acked', async () => {
-  const expiresInMs = 6_000;
+  const expiresInMs = 10_000;
   const flooding = await Promise.all(
     Array.from({ length: SOCKETS }, async (_, index) => {
       const id = `flood-${index}`;
@@ -124,7 +124,7 @@ it('under a flood, revoked and expired tokens have no socket after a second, and
     expect(at - overAt).toBeLessThan(GONE_MS);
     if (expiresAt === undefined) expect(acked()).toBeLessThanOrEqual(sentBefore());
   }
-}, 60_000);
+});
 
 /** Sends and sends, whatever comes back, and writes down what happens. */
 function flood(id: string, device: RawDevice, expiresAt: number | undefined) {

@@ -142,7 +142,7 @@ describe('peers that do not play fair', () => {
       return peer;
     });
     await Promise.all(peers.map((peer) => new Promise((resolve) => peer.once('end', resolve))));
-    await expect.poll(openFiles, { timeout: 5_000 }).toBeLessThanOrEqual(before);
+    await expect.poll(openFiles).toBeLessThanOrEqual(before);
     for (const peer of peers) peer.destroy();
   });
 

@@ -6,6 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface MosquittoOptions {
   /** More lines of its configuration; `{dir}` is its folder. */
@@ -56,8 +57,6 @@ export interface Listener {
 }
 
 const START_MS = 20_000;
-const PATIENCE_MS = 20_000;
-
 /** Anybody may do anything there, unless `config` says otherwise. */
 export async function startMosquitto({
   config = 'allow_anonymous true',

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface PahoMessage {
   topic: string;
@@ -40,8 +41,6 @@ export interface Paho {
   until(fits: (message: PahoMessage) => boolean): Promise<PahoMessage>;
   close(): Promise<void>;
 }
-
-const PATIENCE_MS = 30_000;
 
 export interface Credentials {
   user: string;

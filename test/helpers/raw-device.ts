@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import WebSocket from 'ws';
 import type { TestHub } from './hub.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 export type Answer = { type: string } & Record<string, unknown>;
 
@@ -30,8 +31,6 @@ export interface Knocking {
   /** The certificate that it shows. PEM texts. */
   client?: { cert: string; key: string };
 }
-
-const PATIENCE_MS = 10_000;
 
 /** Connects with a token, or throws `Refused` with what the hub answered. */
 export async function connectRaw(hub: TestHub, options: Knocking = {}): Promise<RawDevice> {

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import type { TestHub } from './hub.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface RawSocket {
   write(data: Buffer | string): void;
@@ -11,8 +12,6 @@ export interface RawSocket {
   answer(isWhole: (data: Buffer) => boolean): Promise<Buffer>;
   destroy(): void;
 }
-
-const PATIENCE_MS = 15_000;
 
 /** Connects, and says nothing yet. */
 export async function connectSocket(hub: TestHub): Promise<RawSocket> {

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Downlink, Uplink, Welcome } from '../../schemas/types.gen.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 type Said<T extends Uplink['type']> = Extract<Uplink, { type: T }>;
 
-const PATIENCE_MS = 10_000;
 const LIMITS: Welcome['limits'] = { frameBytes: 131_072, readingsPerFrame: 1000, window: 256, readingsPerSecond: 5000 };
 
 /** Items that arrive before or after somebody asks for them. */

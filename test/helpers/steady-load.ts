@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Device } from '../../device-sim/device.ts';
 import { createConnect } from '../../device-sim/socket.ws.ts';
 import type { TestHub } from './hub.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface LoadOptions {
   devices: number;
@@ -20,8 +21,6 @@ export interface Load {
 }
 
 const TICK_MS = 50;
-const PATIENCE_MS = 60_000;
-
 /** Devices that send numbered readings at a steady rate, all of them at each tick; 200,000 of each, the field's bound. */
 export async function startLoad(hub: TestHub, { devices, readingsPerSecond }: LoadOptions): Promise<Load> {
   const size = Math.max(1, Math.round((readingsPerSecond * TICK_MS) / 1_000 / devices));

@@ -1,6 +1,7 @@
 /** Follows, and if asked spoils, the system calls of a running process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface Strace {
   /** Lets the process go; resolves when all that was traced is in the file. */
@@ -10,8 +11,6 @@ export interface Strace {
 /** As strace shows them: with a backslash before each quote. */
 const LIGHT = /\\"light\\":(\d+)/g;
 const ACK = /\\"type\\":\\"ack\\",\\"seq\\":(\d+)/g;
-const PATIENCE_MS = 10_000;
-
 /** Resolves when strace has hold of all threads. `args`: what to trace, into which file, what to inject. */
 export async function attachStrace(pid: number, args: readonly string[]): Promise<Strace> {
   const child = spawn('strace', ['-f', '-p', String(pid), ...args], { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -259,7 +259,7 @@ describe('a slow reader', () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     socket.resume();
-    await expect.poll(() => told.some(({ merged = 0 }) => merged > 0), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => told.some(({ merged = 0 }) => merged > 0)).toBe(true);
     const heard = told.reduce((sum, { readings, merged = 0 }) => sum + readings!.length + merged, 0);
     expect(heard).toBe(200_000);
   });

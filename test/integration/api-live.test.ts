@@ -105,7 +105,7 @@ describe('the live stream', () => {
     for (let turn = 0; turn < 200; turn++) hub.live.update([frame('a', 'power', ...readings)]);
     const socketGone = once(response.socket, 'close');
     await hub.call('DELETE', '/v1/operators/vera');
-    await expect.poll(() => hub.live.subscribers, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => hub.live.subscribers).toBe(0);
     response.on('error', () => {}).resume();
     await socketGone;
   });

@@ -188,7 +188,7 @@ describe('hub query', () => {
   it('ends with 130 when Ctrl-C comes before the answer', async () => {
     hub.store.hold = true;
     const { child, ended } = start(['query', 'a', 'power']);
-    await expect.poll(() => hub.store.asked.length, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => hub.store.asked.length).toBe(1);
     child.kill('SIGINT');
     expect(await ended).toEqual({ code: 130, stdout: '', stderr: '' });
   });
@@ -214,7 +214,7 @@ describe('hub query', () => {
         bytes += length;
         if (bytes > 20_000_000) child.stdout.pause();
       });
-      await expect.poll(() => child.stdout.isPaused(), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => child.stdout.isPaused()).toBe(true);
       const settled = async (before: number): Promise<number> => {
         await new Promise((done) => setTimeout(done, 200));
         return hub.store.asked.length === before ? before : settled(hub.store.asked.length);
@@ -295,7 +295,7 @@ describe('hub tail', () => {
   it('shows readings as they come, and ends with 0 at Ctrl-C', async () => {
     await hub.devices.add('a');
     const { child, output, ended } = start(['tail', 'a', '--stream', 'power']);
-    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => hub.live.subscribers).toBe(1);
     hub.live.update([reading('b', 0, 1), reading('a', Date.UTC(2026, 6, 1), 3.5)]);
     await expect.poll(() => output.stdout).toBe('a power 2026-07-01 00:00:00.000Z  power=3.5\n');
     child.kill('SIGINT');
@@ -304,12 +304,12 @@ describe('hub tail', () => {
 
   it('connects again when the hub was restarted, wherever it is now', async () => {
     const { child, output, ended } = start(['tail', '--json']);
-    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => hub.live.subscribers).toBe(1);
     await hub.api.close();
     const next = await startApi();
     await writeFile(join(hub.dataDir, 'hub.json'), JSON.stringify({ pid: 1, api: next.api.url, gateway: '' }));
     await writeFile(join(hub.dataDir, 'admin.token'), next.tokens.viewer);
-    await expect.poll(() => next.live.subscribers, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => next.live.subscribers).toBe(1);
     next.live.update([reading('a', 1, 2)]);
     await expect.poll(() => output.stdout).toBe('{"device":"a","stream":"power","ts":1,"power":2}\n');
     expect(output.stderr).toContain('Connecting again.');
@@ -320,7 +320,7 @@ describe('hub tail', () => {
 
   it('ends quietly when nobody reads its output any more', async () => {
     const { child, ended } = start(['tail']);
-    await expect.poll(() => hub.live.subscribers, { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => hub.live.subscribers).toBe(1);
     child.stdout!.destroy();
     hub.live.update([reading('a', 1, 2)]);
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
@@ -340,7 +340,7 @@ describe('hub status and hub quarantine ls', () => {
 
   it('--watch goes on until Ctrl-C', async () => {
     const { child, output, ended } = start(['status', '--watch', '--json']);
-    await expect.poll(() => output.stdout.split('\n').length, { timeout: 20_000 }).toBeGreaterThan(2);
+    await expect.poll(() => output.stdout.split('\n').length).toBeGreaterThan(2);
     child.kill('SIGINT');
     expect((await ended).code).toBe(0);
   });

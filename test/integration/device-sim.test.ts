@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { generate } from 'selfsigned';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Closed } from '../../device-sim/connection.ts';
 import type { Reading } from '../../device-sim/device.ts';
 import { createFleet, type Fleet, type FleetOptions, type Member } from '../../device-sim/fleet.ts';
@@ -66,7 +66,7 @@ describe('a fleet', () => {
       hub,
       Array.from({ length: 20 }, () => recordingOf(50)),
     );
-    await vi.waitUntil(() => fleet.finished);
+    await expect.poll(() => fleet.finished).toBe(true);
     expect(await fleet.settled(10_000)).toBe(true);
     expect(fleet.report()).toMatchObject({
       devices: 20,
@@ -114,7 +114,7 @@ describe('a fleet', () => {
     const session = await hub.nextSession();
     await session.welcome();
     session.close(4500, 'a newer connection took over');
-    await vi.waitUntil(() => fleet.report().refused === 1);
+    await expect.poll(() => fleet.report().refused === 1).toBe(true);
     expect(await fleet.settled(60_000)).toBe(false);
     expect(hub.attempts).toBe(1);
     expect(fleet.report().reasons).toEqual({ 'refused: a newer connection took over': 1 });
@@ -124,7 +124,7 @@ describe('a fleet', () => {
     const hub = await startHub();
     hub.refuseNext({ status: 401, body: { title: 'The token is unknown, expired or revoked.' } });
     const fleet = startFleet(hub, [recordingOf(1)]);
-    await vi.waitUntil(() => fleet.report().refused === 1);
+    await expect.poll(() => fleet.report().refused === 1).toBe(true);
     expect(Object.keys(fleet.report().reasons)).toEqual([
       'refused: HTTP 401 The token is unknown, expired or revoked.',
     ]);
@@ -210,7 +210,7 @@ describe('the socket', () => {
   it('is gone soon after close, even if the hub does not answer', async () => {
     const hub = await startHub((session) => session.freeze());
     const socket = createConnect({ url: hub.url })('t', { opened: () => {}, received() {}, pinged() {}, closed() {} });
-    await vi.waitUntil(() => hub.attempts === 1);
+    await expect.poll(() => hub.attempts === 1).toBe(true);
     await Promise.all([socket.close(), socket.close()]);
     await socket.close();
   });

@@ -154,7 +154,7 @@ describe('in InfluxDB', () => {
     );
     const summed = () =>
       store.query({ ...everything, to: now + 60_000, rollup: seconds, buckets: { everyMs: DAY_MS, fn: 'count' } });
-    await expect.poll(summed, { timeout: 60_000, interval: 250 }).toMatchObject([{ level: 2 }]);
+    await expect.poll(summed, { interval: 250 }).toMatchObject([{ level: 2 }]);
     await store.close();
     const again = open({ rollups: [{ ...seconds, keepMs: 2 * DAY_MS }] });
     await again.query({ ...everything, to: 1 });

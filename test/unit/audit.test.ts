@@ -96,7 +96,7 @@ describe('the audit log', () => {
     expect(blocked.status()).toEqual({ failing: true, waiting: 2, lost: 0 });
     breaker.exec('ALTER TABLE away RENAME TO audit');
     breaker.close();
-    await expect.poll(targets, { timeout: 5_000 }).toEqual(['waited too', 'waited']);
+    await expect.poll(targets).toEqual(['waited too', 'waited']);
     await expect.poll(blocked.status).toEqual({ failing: false, waiting: 0, lost: 0 });
     await blocked.close();
   });

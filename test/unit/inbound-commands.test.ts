@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { openBackplane } from '../../hub/backplane/backplane.sqlite.ts';
 import { type CommandResults, createCommandResults, type OwedReply } from '../../hub/bridge/command-results.ts';
 import { type AuditedCommand, createInboundCommands } from '../../hub/bridge/inbound-commands.ts';
@@ -138,7 +138,7 @@ describe('a command from a broker', () => {
     const hub = open();
     answerAll(hub);
     await hub.say('set-interval', { seconds: 5 });
-    await vi.waitFor(() => expect(hub.link.published).toHaveLength(1));
+    await expect.poll(() => hub.link.published).toHaveLength(1);
     expect(hub.heard('hub/meter/result/set-interval')).toEqual([
       { id: hub.all()[0]!.id, state: 'succeeded', device: 'meter', command: 'set-interval', value: { seconds: 5 } },
     ]);
@@ -149,19 +149,17 @@ describe('a command from a broker', () => {
     const hub = open();
     answerAll(hub, { ok: false, error: { code: 'lamp', message: 'broken' } });
     await hub.commands.send({ device: 'meter', name: 'identify', actor: 'operator:admin' });
-    await vi.waitFor(() => expect(hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'failed' }]));
+    await expect.poll(() => hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'failed' }]);
   });
 
   it('is answered where it was asked, with its correlation', async () => {
     const hub = open(undefined, { tellsAll: false });
     answerAll(hub);
     await hub.say('set-interval', { seconds: 5 }, asking());
-    await vi.waitFor(() =>
-      expect(hub.heard('app/answers')).toMatchObject([{ state: 'succeeded', value: { seconds: 5 } }]),
-    );
+    await expect.poll(() => hub.heard('app/answers')).toMatchObject([{ state: 'succeeded', value: { seconds: 5 } }]);
     expect(hub.link.published).toHaveLength(1);
     expect(hub.link.published[0]!.properties!.correlationData).toEqual(Buffer.from([0, 255, 7]));
-    await vi.waitFor(() => expect(hub.replies.size).toBe(0));
+    await expect.poll(() => hub.replies.size).toBe(0);
   });
 
   it('is answered after an outage of the broker', async () => {
@@ -169,11 +167,11 @@ describe('a command from a broker', () => {
     answerAll(hub);
     await hub.say('set-interval', { seconds: 5 }, asking());
     hub.link.isConnected = false;
-    await vi.waitFor(() => expect(hub.all()).toMatchObject([{ state: 'succeeded' }]));
+    await expect.poll(() => hub.all()).toMatchObject([{ state: 'succeeded' }]);
     expect(hub.results.status().waiting).toBe(1);
     expect(hub.replies.size).toBe(1);
     await hub.link.connect();
-    await vi.waitFor(() => expect(hub.heard('app/answers')).toHaveLength(1));
+    await expect.poll(() => hub.heard('app/answers')).toHaveLength(1);
     expect(hub.heard('hub/meter/result/set-interval')).toHaveLength(1);
   });
 
@@ -185,10 +183,10 @@ describe('a command from a broker', () => {
       const hub = open(undefined, { link });
       await hub.say('set-interval', { seconds: 5 }, asking());
       answerAll(hub);
-      await vi.waitFor(() => expect(hub.all()).toMatchObject([{ state: 'succeeded' }]));
+      await expect.poll(() => hub.all()).toMatchObject([{ state: 'succeeded' }]);
       await hub.results.close();
       const again = open(hub.backplane, { tellsAll });
-      await vi.waitFor(() => expect(again.heard('app/answers')).toHaveLength(1));
+      await expect.poll(() => again.heard('app/answers')).toHaveLength(1);
       expect(again.heard('hub/meter/result/set-interval')).toHaveLength(tellsAll ? 1 : 0);
       expect(link.published).toEqual([]);
     },
@@ -198,11 +196,11 @@ describe('a command from a broker', () => {
     const hub = open();
     answerAll(hub);
     await hub.say('set-interval', { seconds: 5 }, asking());
-    await vi.waitFor(() => expect(hub.replies.size).toBe(0));
+    await expect.poll(() => hub.replies.size).toBe(0);
     await hub.results.close();
     const again = open(hub.backplane);
     await again.say('dance', '');
-    await vi.waitFor(() => expect(again.heard('hub/meter/result/dance')).toHaveLength(1));
+    await expect.poll(() => again.heard('hub/meter/result/dance')).toHaveLength(1);
     expect(again.link.published).toHaveLength(1);
   });
 });
@@ -221,7 +219,7 @@ describe('a refused command', () => {
       ...{ device: 'meter', command: name, state: 'rejected' },
       error: { code, message: expect.stringContaining(message) },
     };
-    await vi.waitFor(() => expect(hub.heard('app/answers')).toEqual([result]));
+    await expect.poll(() => hub.heard('app/answers')).toEqual([result]);
     expect(hub.heard(`hub/meter/result/${name}`)).toEqual([result]);
     expect(hub.all()).toEqual([]);
     expect(hub.replies.size).toBe(0);
@@ -238,7 +236,7 @@ describe('a refused command', () => {
   ])('whose answer shall go to %s is told on the result topic only', async (responseTopic, why) => {
     const hub = open();
     await hub.say('identify', '', asking({ responseTopic }));
-    await vi.waitFor(() => expect(hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'rejected' }]));
+    await expect.poll(() => hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'rejected' }]);
     expect(hub.heard('hub/meter/result/identify')[0].error.message).toContain(why);
     expect(hub.link.published).toHaveLength(1);
     expect(hub.all()).toEqual([]);
@@ -247,7 +245,7 @@ describe('a refused command', () => {
   it('was retained: it would run at each connection', async () => {
     const hub = open();
     await hub.say('identify', '', { retain: true });
-    await vi.waitFor(() => expect(hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'rejected' }]));
+    await expect.poll(() => hub.heard('hub/meter/result/identify')).toMatchObject([{ state: 'rejected' }]);
     expect(hub.all()).toEqual([]);
   });
 
@@ -256,7 +254,7 @@ describe('a refused command', () => {
     async (device) => {
       const hub = open();
       await hub.inbound.receive(incoming(`hub/${device}/command/identify`, '', asking()));
-      await vi.waitFor(() => expect(hub.heard('app/answers')).toMatchObject([{ error: { code: 'not-found' } }]));
+      await expect.poll(() => hub.heard('app/answers')).toMatchObject([{ error: { code: 'not-found' } }]);
       expect(hub.link.published).toHaveLength(1);
       expect(JSON.stringify(hub.audited).length).toBeLessThan(500);
     },
@@ -265,9 +263,7 @@ describe('a refused command', () => {
   it('says so when a device has too many', async () => {
     const hub = open();
     for (let number = 0; number < 51; number++) await hub.say('identify', '');
-    await vi.waitFor(() =>
-      expect(hub.heard('hub/meter/result/identify')).toMatchObject([{ error: { code: 'queue-full' } }]),
-    );
+    await expect.poll(() => hub.heard('hub/meter/result/identify')).toMatchObject([{ error: { code: 'queue-full' } }]);
   });
 
   it('waits for a broker that is away, the oldest of too many being left out', async () => {
@@ -276,7 +272,7 @@ describe('a refused command', () => {
     for (let number = 0; number < 1_002; number++) await hub.say('dance', '');
     expect(hub.results.status()).toMatchObject({ waiting: 1_000, dropped: 2 });
     await hub.link.connect();
-    await vi.waitFor(() => expect(hub.heard('hub/meter/result/dance')).toHaveLength(1_000));
+    await expect.poll(() => hub.heard('hub/meter/result/dance')).toHaveLength(1_000);
   });
 
   it('is left out where the broker forbids it, and holds up nobody', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { epochOf, originOf } from '../../hub/bridge/origin.ts';
 import { createEchoes } from '../../hub/bridge/rules/echoes.ts';
 import { createInboundTelemetry, type InboundTelemetryDeps } from '../../hub/bridge/rules/inbound-telemetry.ts';
@@ -75,7 +75,7 @@ describe('telemetry from a broker', () => {
     const receipt = say('a/x', { temperature: 21 }).then(() => {
       isAcknowledged = true;
     });
-    await vi.waitFor(() => expect(frames).toHaveLength(1));
+    await expect.poll(() => frames).toHaveLength(1);
     await new Promise((resolve) => setImmediate(resolve));
     expect(isAcknowledged).toBe(false);
     frames[0]!.owner!.durable(0);

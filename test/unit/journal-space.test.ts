@@ -80,7 +80,7 @@ it('looks every two seconds until it is closed', async () => {
   await look(100);
   bytes = 800;
   vi.advanceTimersByTime(2_000);
-  await vi.waitFor(() => expect(watch!.status().alarm).toBe(70));
+  await expect.poll(() => watch!.status().alarm).toBe(70);
   watch!.close();
   bytes = 0;
   vi.advanceTimersByTime(60_000);

@@ -164,7 +164,7 @@ describe('a birth', () => {
       'timestamp: 1 metrics { name: "Node Control/Rebirth" datatype: 11 boolean_value: true }',
     );
     for (let time = 0; time < 10; time++) await edge.link.deliver('spBv1.0/plant/NCMD/hub1', rebirth);
-    await expect.poll(() => edge.link.published.length, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => edge.link.published.length).toBeGreaterThan(0);
     await edge.settle();
     const births = edge.said();
     expect(topics(births)).toEqual(['NBIRTH/hub1', 'DBIRTH/hub1/a']);

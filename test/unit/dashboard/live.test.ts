@@ -46,7 +46,7 @@ describe('a connection', () => {
     events[0]!.onOpen();
     events[0]!.onEnd(false);
     expect(joined.value).toBe('lost');
-    await expect.poll(() => events.length, { timeout: 10_000 }).toBe(2);
+    await expect.poll(() => events.length).toBe(2);
     expect(asked()).toBe(2);
     events[1]!.onOpen();
     expect(joined.value).toBe('live');
@@ -55,7 +55,7 @@ describe('a connection', () => {
   it('that was lost meanwhile is not made again when the session has ended', async () => {
     const { events, asked } = scripted(async () => false);
     events[0]!.onEnd(false);
-    await expect.poll(asked, { timeout: 10_000 }).toBe(1);
+    await expect.poll(asked).toBe(1);
     expect(events).toHaveLength(1);
   });
 });
