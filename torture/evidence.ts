@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { storedOf } from '../test/helpers/stored.ts';
-import type { World } from './world.ts';
+import { journalOn, type World } from './world.ts';
 
 /** Resolves to the folder. Call it while the hub still runs: it is asked what it has. */
 export async function keepEvidence({ hub, devices, disk }: World): Promise<string> {
@@ -17,6 +17,6 @@ export async function keepEvidence({ hub, devices, disk }: World): Promise<strin
   writeFileSync(join(folder, 'lost.json'), JSON.stringify(lost));
   writeFileSync(join(folder, 'status.json'), JSON.stringify(await hub.call('GET', '/v1/status'), null, 2));
   writeFileSync(join(folder, 'hub.log'), hub.log());
-  cpSync(disk?.journal ?? join(hub.dataDir, 'journal'), join(folder, 'journal'), { recursive: true });
+  cpSync(journalOn(disk), join(folder, 'journal'), { recursive: true });
   return folder;
 }

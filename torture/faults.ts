@@ -12,7 +12,6 @@ export interface Fault {
   lane: 'servers' | 'field';
   /** Resolves when everything is as it was before. Rejects, or adds to `world.broken`, when a promise was broken. */
   run(world: World): Promise<void>;
-  needsDisk?: true;
 }
 
 /** The promise is 25 s; the test's machine may be busy with more than the hub. */
@@ -24,8 +23,8 @@ export const FAULTS: readonly Fault[] = [
   { kind: 'hub: SIGTERM', lane: 'servers', run: stopHub },
   { kind: 'hub: SIGSTOP', lane: 'servers', run: pauseHub },
   { kind: 'hub: its clock steps', lane: 'servers', run: stepClock },
-  { kind: 'disk: full', lane: 'servers', run: fillDisk, needsDisk: true },
-  { kind: 'disk: full, and kill -9', lane: 'servers', run: fillDiskAndKill, needsDisk: true },
+  { kind: 'disk: full', lane: 'servers', run: fillDisk },
+  { kind: 'disk: full, and kill -9', lane: 'servers', run: fillDiskAndKill },
   { kind: 'InfluxDB: kill -9', lane: 'servers', run: killInflux },
   { kind: 'InfluxDB: kill -9, torn log', lane: 'servers', run: tearInflux },
   { kind: 'InfluxDB: SIGSTOP', lane: 'servers', run: pauseInflux },
@@ -106,20 +105,20 @@ async function stepClock(world: World): Promise<void> {
 
 async function fillDisk(world: World): Promise<void> {
   world.fullDisks.begin(Date.now());
-  world.disk!.fill();
+  world.disk.fill();
   await between(world, 1_000, 5_000);
-  world.disk!.free();
+  world.disk.free();
   world.fullDisks.end(Date.now());
 }
 
 /** A start on a full disk is refused with a word, so the room comes back between. */
 async function fillDiskAndKill(world: World): Promise<void> {
   world.fullDisks.begin(Date.now());
-  world.disk!.fill();
+  world.disk.fill();
   await between(world, 500, 2_000);
   world.outages.begin(Date.now());
   await world.hub.kill();
-  world.disk!.free();
+  world.disk.free();
   await startHub(world);
   world.fullDisks.end(Date.now());
 }

@@ -47,7 +47,6 @@ export interface Figures {
   leakedTokens: number;
   faults: Record<string, number>;
   /** What could not be tried here, and why. */
-  leftOut: string[];
   /** What faults, and the wait for peace, found to be wrong. */
   broken: string[];
   /** Folder with what is lost, the journal and the hub's log. */
@@ -89,7 +88,6 @@ export async function judge(world: World, moment: Moment, tortureMs: number): Pr
     replayed: (await careOf(world.hub)).replayed,
     leakedTokens: leaksOf(world),
     faults: Object.fromEntries([...moment.faults].toSorted(([a], [b]) => a.localeCompare(b))),
-    leftOut: leftOutOf(world),
     broken,
     ...(balance.lost > 0 && { evidence: await keepEvidence(world) }),
   };
@@ -187,8 +185,4 @@ function flowsOf(devices: readonly TortureDevice[]): Record<string, number> {
 function leaksOf({ hub, devices }: World): number {
   const log = hub.log();
   return [hub.adminToken, ...devices.map(({ token }) => token)].filter((token) => log.includes(token)).length;
-}
-
-function leftOutOf({ disk }: World): string[] {
-  return disk ? [] : ['the full disk: a small one can be mounted by root only'];
 }

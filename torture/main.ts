@@ -13,7 +13,7 @@ const HELP = `npm run torture -- [options]
   --rate N       frames of each device in a second, of one to four readings (2)
   --commands N   commands in a second (5)
   --json         print figures instead of the report
-Needs influxd and mosquitto; as root the journal is on a small disk that is filled now and then.
+Needs influxd and mosquitto, and a small disk of its own for the journal (a tmpfs: root, or user namespaces).
 Ctrl-C ends the faults early; what happened until then is judged. Exit code: 0 every promise was kept; 1 one was broken; 2 wrong usage.
 `;
 

@@ -8,7 +8,7 @@ const count = (value: number) => value.toLocaleString('en');
 const ms = (value: number) => `${value < 10 ? value.toFixed(1) : count(Math.round(value))} ms`;
 
 export function reportOf(figures: Figures, plan: Plan): string {
-  const { tortureSeconds, settleSeconds, broken, orders, leftOut, evidence } = figures;
+  const { tortureSeconds, settleSeconds, broken, orders, evidence } = figures;
   const kept = evidence === undefined ? [] : [`What is lost, the journal and the hub's log are in ${evidence}.`];
   const words = [...kept, ...broken, ...Object.entries(orders).flatMap(([what, ids]) => named(what, ids))];
   return [
@@ -25,7 +25,6 @@ export function reportOf(figures: Figures, plan: Plan): string {
       PROMISES.map(({ id, promise, broken }) => [promise, id, count(broken(figures))]),
     ),
     ...(words.length > 0 ? [words.map((line) => `- ${line}`).join('\n')] : []),
-    ...(leftOut.length > 0 ? [`Left out: ${leftOut.join('; ')}.`] : []),
     verdictLine(figures),
   ].join('\n\n');
 }

@@ -72,7 +72,7 @@ interface Lane {
 
 /** One fault after the other: all kinds in random order, then all again in another. */
 async function runLane(world: World, lane: Fault['lane'], { isOver, moment, restMs }: Lane): Promise<void> {
-  const kinds = FAULTS.filter((fault) => fault.lane === lane && (!fault.needsDisk || world.disk));
+  const kinds = FAULTS.filter((fault) => fault.lane === lane);
   const { faults } = moment;
   let bag: Fault[] = [];
   while (!isOver()) {

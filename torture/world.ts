@@ -7,9 +7,9 @@ import { startTestHub, type TestHub } from '../test/helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../test/helpers/influxd.ts';
 import { type Mosquitto, startMosquitto } from '../test/helpers/mosquitto.ts';
 import { type MqttTap, startMqttTap } from '../test/helpers/mqtt-tap.ts';
+import { mountSmallDisk, type SmallDisk } from '../test/helpers/small-disk.ts';
 import { startWeatherProxy, type WeatherProxy } from '../test/helpers/weather-proxy.ts';
 import { TortureDevice } from './device.ts';
-import { mountDisk, type SmallDisk } from './disk.ts';
 import { createLatencies, type Latencies } from './latencies.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { createOutages, type Outages } from './outages.ts';
@@ -20,8 +20,8 @@ export interface World {
   weather: WeatherProxy;
   mosquitto: Mosquitto;
   tap: MqttTap;
-  /** Undefined when there can be none: mounting one needs root. */
-  disk: SmallDisk | undefined;
+  /** The journal is on it. */
+  disk: SmallDisk;
   devices: TortureDevice[];
   orders: Orders;
   /** Of the hub. */
@@ -38,6 +38,8 @@ export interface World {
 }
 
 const DAY_MS = 86_400_000;
+const DISK_MIB = 512;
+const JOURNAL_LIMIT_MIB = 384;
 const STEP_MS = 3_000;
 /** Of ten devices one wants to hear `stored`. */
 const STORED_EVERY = 10;
@@ -66,9 +68,9 @@ async function startServers(random: () => number, stack: Stack): Promise<World> 
   stack.push('Mosquitto', () => mosquitto.remove());
   const tap = await startMqttTap(mosquitto.port);
   stack.push('its proxy', () => tap.close());
-  const disk = mountDisk();
-  stack.push('disk', () => disk?.unmount());
-  const hub = await startTestHub(optionsOf(weather.url, tap.url, disk));
+  const disk = await mountSmallDisk(DISK_MIB * 2 ** 20);
+  stack.push('disk', () => disk.unmount());
+  const hub = await startTestHub(optionsOf(weather.url, tap.url, journalOn(disk)));
   stack.push('hub', () => hub.dispose());
   const [outages, fullDisks] = [createOutages(), createOutages()];
   const devices: TortureDevice[] = [];
@@ -83,7 +85,9 @@ async function startServers(random: () => number, stack: Stack): Promise<World> 
   };
 }
 
-function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): Record<string, string> {
+export const journalOn = (disk: SmallDisk) => join(disk.path, 'journal');
+
+function optionsOf(store: string, broker: string, journal: string): Record<string, string> {
   return {
     HUB_STORE__KIND: 'influx',
     HUB_STORE__URL: store,
@@ -95,7 +99,8 @@ function optionsOf(store: string, broker: string, disk: SmallDisk | undefined): 
     CLOCK_JUMPS_MS: Array(100).fill([STEP_MS, -STEP_MS]).join(),
     // Small ones, so that kills also meet the change from one to the next.
     HUB_JOURNAL__SEGMENT_BYTES: String(2 ** 20),
-    ...(disk && { HUB_JOURNAL__DIR: disk.journal, HUB_JOURNAL__LIMIT_BYTES: String(disk.limitBytes) }),
+    HUB_JOURNAL__DIR: journal,
+    HUB_JOURNAL__LIMIT_BYTES: String(JOURNAL_LIMIT_MIB * 2 ** 20),
   };
 }
 
