@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { freePort } from './ports.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -47,7 +48,11 @@ export async function startTestHub(
   let child: ChildProcess | undefined;
   let log = '';
   let address: { api: string; gateway: string; mqtt?: string; apiCertificate?: string } = { api: '', gateway: '' };
-  let ports: Record<string, string> = { HUB_GATEWAY__PORT: '0', HUB_API__PORT: '0', HUB_MQTT__LISTENER__PORT: '0' };
+  const ports = {
+    HUB_GATEWAY__PORT: String(await freePort()),
+    HUB_API__PORT: String(await freePort()),
+    HUB_MQTT__LISTENER__PORT: String(await freePort()),
+  };
 
   async function start(): Promise<void> {
     const options = { cwd: ROOT, env: { ...cleanEnv(), HUB_LOG__LEVEL: 'debug', ...ports, ...env } };
@@ -61,11 +66,6 @@ export async function startTestHub(
     started.stderr.on('data', (chunk) => (log += chunk));
     started.stdout.on('data', (chunk) => (log += chunk));
     address = await untilReady(started);
-    ports = {
-      HUB_GATEWAY__PORT: new URL(address.gateway).port,
-      HUB_API__PORT: new URL(address.api).port,
-      HUB_MQTT__LISTENER__PORT: address.mqtt ? new URL(address.mqtt).port : '0',
-    };
   }
 
   async function untilReady(started: ChildProcess) {

@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './ports.ts';
 
 export interface InfluxdOptions {
   /** Ask for name and password; `admin` with the password `secret` is made. */
@@ -50,7 +50,7 @@ const ADMIN = { u: 'admin', p: 'secret' };
 
 export async function startInfluxd(options: InfluxdOptions = {}): Promise<Influxd> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'influxd-')));
-  const [port, rpcPort] = (await freePorts(2)) as [number, number];
+  const [port, rpcPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
   const config = join(dir, 'influxd.conf');
   await writeFile(config, configuration(dir, port, rpcPort, options));
@@ -120,15 +120,6 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Held together until all are known, so that they differ. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function configuration(dir: string, port: number, rpcPort: number, { auth = false, http = '' }: InfluxdOptions) {

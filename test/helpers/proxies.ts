@@ -1,9 +1,10 @@
 /** Starts the real nginx and HAProxy with the configurations of docs/proxy/, on free ports, and ends them by their pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from './ports.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs/proxy');
 const NGINX = '/usr/sbin/nginx';
@@ -63,15 +64,6 @@ function nginx(dir: string, file: string): [string, string[]] {
 
 function haproxy(dir: string, file: string): [string, string[]] {
   return [HAPROXY, ['-db', '-f', join(dir, file)]];
-}
-
-/** A port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function untilListening(child: ChildProcess, port: number): Promise<void> {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts } from './influxd.ts';
+import { freePort } from './ports.ts';
 
 export interface Victoria {
   readonly url: string;
@@ -19,7 +19,7 @@ const START_MS = 30_000;
 
 export async function startVictoria(): Promise<Victoria> {
   const dir = await mkdtemp(join(tmpdir(), 'victoria-'));
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   // Readings of the tests are of any year.
   const options = [`-storageDataPath=${dir}/data`, `-httpListenAddr=127.0.0.1:${port}`, '-retentionPeriod=100y'];
