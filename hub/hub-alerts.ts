@@ -18,6 +18,7 @@ import type { Road } from './hub-road.ts';
 import type { Storage } from './hub-storage.ts';
 import type { Job } from './jobs.cron.ts';
 import { EXIT_CONFIG, RefusedError, UserError } from './kit/errors.ts';
+import { alertMetrics } from './metrics/alert-metrics.ts';
 
 export interface AlertParts {
   rules: Rules;
@@ -57,7 +58,7 @@ export function openAlerts(
     refusedBySinks: () => road.reporter.sinks().reduce((sum, { refused }) => sum + refused, 0),
   });
   storage.journal.onCommit(alerts.observe);
-  road.metrics.watchAlerts({ counts: alerts.counts, channels: deliveries.status });
+  road.metrics.add(alertMetrics({ counts: alerts.counts, channels: deliveries.status }));
   const jobs = [
     { name: 'watch for alerts', at: '* * * * * *', run: () => alerts.sweep() },
     { name: 'forget old alerts', at: '37 * * * *', run: () => alerts.prune() },

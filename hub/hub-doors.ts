@@ -21,6 +21,7 @@ import type { Storage } from './hub-storage.ts';
 import type { Jobs } from './jobs.cron.ts';
 import { UserError } from './kit/errors.ts';
 import { createNetworks } from './kit/network.ts';
+import { doorMetrics } from './metrics/road-metrics.ts';
 import { keepAdminToken } from './operators/admin-token.file.ts';
 
 /** Where the build of the page is; `npm ci` makes it. */
@@ -142,10 +143,8 @@ export async function openGateway(
   };
   const door = await listening('gateway.port', port, () => createListener({ admission, sessions, log }, options));
   certificate?.onChange(door.useCertificate);
-  metrics.watchDoors({
-    knocks: () => door.knocks,
-    certificates: () => Object.fromEntries(Object.entries(certificates).map(([door, kept]) => [door, kept.expiresAt])),
-  });
+  const ends = () => Object.entries(certificates).map(([door, { expiresAt }]) => ({ door, endMs: expiresAt }));
+  metrics.add(doorMetrics({ knocks: () => door.knocks, certificates: ends }));
   stack.push('gateway', async () => {
     readiness.set(false);
     admission.drain();

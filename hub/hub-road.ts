@@ -15,6 +15,9 @@ import type { Storage } from './hub-storage.ts';
 import { type ClockWatch, createClockWatch } from './kit/clock-watch.ts';
 import type { Log } from './kit/log.ts';
 import { createMetrics, type Metrics } from './kit/metrics.ts';
+import { ledgerMetrics } from './metrics/ledger-metrics.ts';
+import { roadMetrics } from './metrics/road-metrics.ts';
+import { sinkMetrics } from './metrics/sink-metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
 import type { Live } from './telemetry/live.ts';
@@ -52,7 +55,7 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
     talkers.look(performance.now());
   };
   const reporter = openReporter(start, storage, records, bridge, sinks, care, onSecond);
-  const metrics = openMetrics(storage, records, reporter, counts, () => sessions.size, care, quarantineReplay, clock);
+  const metrics = openMetrics(storage, { reporter, care, quarantineReplay });
   const { devices, presence, commands } = records;
   const sessions = createSessions({
     limits: config.limits,
@@ -80,6 +83,7 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
       return { stored: cursors[store.name]?.offset ?? 0, next };
     },
   });
+  metrics.add(roadMetrics({ ...roadNumbers(records, counts, sessions), clockJumps: () => clock.jumps }));
   const leaveExpired = () => {
     for (const { device, keyId } of devices.expired(Date.now())) {
       if (sessions.get(device)?.keyId !== keyId) continue;
@@ -149,17 +153,26 @@ function openReporter(
   return reporter;
 }
 
+/** What is counted where readings end, and of what is written down. */
 function openMetrics(
   { journal, quarantine, gaps }: Storage,
-  { commands, devices, presence }: Records,
-  reporter: StatusReporter,
-  counts: GatewayCounts,
-  sessions: () => number,
-  care: Care,
-  quarantineReplay: QuarantineReplay,
-  clock: ClockWatch,
+  { reporter, care, quarantineReplay }: Pick<Road, 'reporter' | 'care' | 'quarantineReplay'>,
 ): Metrics {
-  return createMetrics({
+  const metrics = createMetrics();
+  metrics.add(sinkMetrics({ sinks: reporter.sinks, brokers: () => reporter.bridge().brokers, store: care.status }));
+  metrics.add(
+    ledgerMetrics({
+      journal: () => journal.status(Date.now()),
+      quarantine: () => ({ ...quarantine.status(), replayed: quarantineReplay.replayed }),
+      gaps: () => gaps.noticed,
+    }),
+  );
+  return metrics;
+}
+
+/** What is counted on the way from the devices. */
+function roadNumbers({ commands, devices, presence }: Records, counts: GatewayCounts, sessions: Sessions) {
+  return {
     readings: () => ({ accepted: counts.accepted, rejected: counts.rejected }),
     frames: () => ({
       received: counts.frames,
@@ -168,17 +181,10 @@ function openMetrics(
       error: counts.errors,
       skipped: counts.gaps,
     }),
-    sessions,
+    sessions: () => sessions.size,
     devices: () => presence.counts(devices.size),
     commands: () => ({ reached: commands.counts, queued: commands.queued }),
-    journal: () => journal.status(Date.now()),
-    sinks: reporter.sinks,
-    brokers: () => reporter.bridge().brokers,
-    store: care.status,
-    quarantine: () => ({ ...quarantine.status(), replayed: quarantineReplay.replayed }),
-    gaps: () => gaps.noticed,
-    clockJumps: () => clock.jumps,
-  });
+  };
 }
 
 /** What follows from each group commit. */

@@ -33,7 +33,7 @@ const HOMES: Record<string, RegExp> = {
   ajv: /^schemas\/index\.ts$/,
   fastify: /^hub\/api\/server\.http\.ts$/,
   pino: /^hub\/kit\/log\.ts$/,
-  'prom-client': /^hub\/kit\/(alert-)?metrics\.ts$/,
+  'prom-client': /^hub\/kit\/metrics\.ts$/,
   yaml: /^hub\/(config|main)\.ts$/,
 };
 
@@ -58,6 +58,7 @@ const ARROWS: Record<string, string[]> = {
   backplane: [],
   cli: ['api', 'gateway', 'telemetry', 'commands', 'devices', 'operators', 'audit', 'bridge', 'alerts'],
   completion: ['cli'],
+  metrics: [],
   kit: [],
 };
 

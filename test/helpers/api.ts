@@ -20,6 +20,9 @@ import { createPresence } from '../../hub/devices/presence.ts';
 import type { Talker } from '../../hub/gateway/traffic.ts';
 import { readCron } from '../../hub/jobs.cron.ts';
 import { createMetrics } from '../../hub/kit/metrics.ts';
+import { ledgerMetrics } from '../../hub/metrics/ledger-metrics.ts';
+import { roadMetrics } from '../../hub/metrics/road-metrics.ts';
+import { sinkMetrics } from '../../hub/metrics/sink-metrics.ts';
 import { ensureAdmin } from '../../hub/operators/admin-token.file.ts';
 import { createBrowserSessions } from '../../hub/operators/browser-sessions.ts';
 import { createOperators } from '../../hub/operators/operators.ts';
@@ -166,20 +169,31 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     { level: 'debug' },
     new Writable({ write: (line, _, done) => done(void logged.push(String(line))) }),
   );
-  const metrics = createMetrics({
-    clockJumps: () => 0,
-    readings: () => ({ accepted: 42, rejected: 1, quarantined: 1 }),
-    frames: () => ({ telemetry: 40 }),
-    sessions: () => 3,
-    devices: () => presence.counts(devices.size),
-    journal: () => JOURNAL,
-    commands: () => ({ reached: commands.counts, queued: commands.queued }),
-    brokers: () => BRIDGE.brokers,
-    sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
-    store: () => STATUS.store,
-    quarantine: () => ({ ...STATUS.quarantine, replayed: 0 }),
-    gaps: () => 0,
-  });
+  const metrics = createMetrics();
+  metrics.add(
+    roadMetrics({
+      clockJumps: () => 0,
+      readings: () => ({ accepted: 42, rejected: 1, quarantined: 1 }),
+      frames: () => ({ telemetry: 40 }),
+      sessions: () => 3,
+      devices: () => presence.counts(devices.size),
+      commands: () => ({ reached: commands.counts, queued: commands.queued }),
+    }),
+  );
+  metrics.add(
+    ledgerMetrics({
+      journal: () => JOURNAL,
+      quarantine: () => ({ ...STATUS.quarantine, replayed: 0 }),
+      gaps: () => 0,
+    }),
+  );
+  metrics.add(
+    sinkMetrics({
+      brokers: () => BRIDGE.brokers,
+      sinks: () => [{ name: 'store', state: 'ok', written: 42, refused: 1, lagFrames: 7, lagMs: 1_500 }],
+      store: () => STATUS.store,
+    }),
+  );
   const state = {
     ready: true,
     reasons: [] as string[],

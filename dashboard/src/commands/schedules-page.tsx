@@ -6,7 +6,7 @@ import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { confirmed, Dialog } from '../kit/dialog.tsx';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Empty, Facts, type Tone, Trouble, Waiting } from '../kit/parts.tsx';
+import { Act, Badge, Empty, Facts, Loaded, type Tone } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago, Moment } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
@@ -56,14 +56,14 @@ function RunBadge({ run: { state, at, error } }: { run: Run }) {
 
 /** In the order of their names. */
 export function SchedulesPage() {
-  const { data, error, reload } = useResource(
+  const known = useResource(
     'schedules',
     (signal) => get<{ schedules: Schedule[] }>('/v1/schedules', { signal }),
     ASK_MS,
   );
   const [adding, setAdding] = useState(false);
   const [open, setOpen] = useState<string>();
-  const opened = data?.schedules.find(({ id }) => id === open);
+  const opened = known.data?.schedules.find(({ id }) => id === open);
   return (
     <>
       <div class="page-head">
@@ -74,24 +74,24 @@ export function SchedulesPage() {
           </button>
         )}
       </div>
-      {error && <Trouble error={error} onRetry={reload} />}
-      {!data && !error && <Waiting />}
-      {data && (
-        <Table
-          label="Schedules"
-          columns={COLUMNS}
-          rows={data.schedules}
-          keyOf={({ id }) => id}
-          onOpen={({ id }) => setOpen(id)}
-          empty={
-            <Empty icon="schedules" title="No schedules yet">
-              A schedule sends a command on a timetable, to one device or to many.
-            </Empty>
-          }
-        />
-      )}
-      {adding && <AddSchedule onClose={() => setAdding(false)} onAdded={reload} />}
-      {opened && <ScheduleDialog schedule={opened} onClose={() => setOpen(undefined)} reload={reload} />}
+      <Loaded resource={known}>
+        {({ schedules }) => (
+          <Table
+            label="Schedules"
+            columns={COLUMNS}
+            rows={schedules}
+            keyOf={({ id }) => id}
+            onOpen={({ id }) => setOpen(id)}
+            empty={
+              <Empty icon="schedules" title="No schedules yet">
+                A schedule sends a command on a timetable, to one device or to many.
+              </Empty>
+            }
+          />
+        )}
+      </Loaded>
+      {adding && <AddSchedule onClose={() => setAdding(false)} onAdded={known.reload} />}
+      {opened && <ScheduleDialog schedule={opened} onClose={() => setOpen(undefined)} reload={known.reload} />}
     </>
   );
 }
@@ -172,16 +172,19 @@ function runWords({ command, group, error, manual, late }: Run) {
 }
 
 function Runs({ id }: { id: string }) {
-  const { data } = useResource(
+  const known = useResource(
     `runs ${id}`,
     (signal) => get<{ runs: Run[] }>(path`/v1/schedules/${id}/runs`, { signal }),
     ASK_MS,
   );
-  if (!data) return <Waiting />;
   return (
-    <div class="short">
-      <Table label="Runs" columns={RUN_COLUMNS} rows={data.runs} keyOf={(run) => run.id} empty="It did not run yet." />
-    </div>
+    <Loaded resource={known}>
+      {({ runs }) => (
+        <div class="short">
+          <Table label="Runs" columns={RUN_COLUMNS} rows={runs} keyOf={(run) => run.id} empty="It did not run yet." />
+        </div>
+      )}
+    </Loaded>
   );
 }
 

@@ -10,7 +10,7 @@ import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
 import { count, span, things } from '../kit/format.ts';
 import { PagedTable } from '../kit/paged-table.tsx';
-import { Card, Empty, Trouble, Waiting } from '../kit/parts.tsx';
+import { Card, Empty, Loaded } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Moment, now } from '../kit/time.tsx';
 import { AuditList } from '../pages/audit.tsx';
@@ -73,17 +73,19 @@ function endWords({ endedAt, reason, detail, closeCode }: DeviceSession) {
 export function DeviceSessions({ device }: DevicePartProps) {
   const key = `sessions ${device.id} ${device.presence.since}`;
   const url = path`/v1/devices/${device.id}/sessions`;
-  const { data, error, reload } = useResource(key, (signal) => get<{ sessions: DeviceSession[] }>(url, { signal }));
-  if (error) return <Trouble error={error} onRetry={reload} />;
-  if (!data) return <Waiting />;
+  const known = useResource(key, (signal) => get<{ sessions: DeviceSession[] }>(url, { signal }));
   return (
-    <Table
-      label="Sessions"
-      columns={SESSION_COLUMNS}
-      rows={data.sessions}
-      keyOf={({ id }) => id}
-      empty={<Empty icon="devices" title="It never connected" />}
-    />
+    <Loaded resource={known}>
+      {({ sessions }) => (
+        <Table
+          label="Sessions"
+          columns={SESSION_COLUMNS}
+          rows={sessions}
+          keyOf={({ id }) => id}
+          empty={<Empty icon="devices" title="It never connected" />}
+        />
+      )}
+    </Loaded>
   );
 }
 

@@ -1,7 +1,7 @@
 /** A table over a list that comes in pages, with everything that may happen on the way. */
 import type { ComponentChildren } from 'preact';
 import type { Paged } from '../hub/paged.ts';
-import { Act, Trouble, Waiting } from './parts.tsx';
+import { Act, Loaded } from './parts.tsx';
 import { type Column, Table } from './table.tsx';
 
 interface PagedTableProps<Row> {
@@ -15,21 +15,18 @@ interface PagedTableProps<Row> {
 
 /** In the hub's own order: the newest first. */
 export function PagedTable<Row>({ label, list, columns, keyOf, onOpen, empty }: PagedTableProps<Row>) {
-  const { data, error, reload, more } = list;
   return (
-    <>
-      {error && <Trouble error={error} onRetry={reload} />}
-      {!data && !error && <Waiting />}
-      {data && (
+    <Loaded resource={list}>
+      {(rows) => (
         <div class="fills table-fills">
-          <Table label={label} columns={columns} rows={data} keyOf={keyOf} empty={empty} {...(onOpen && { onOpen })} />
-          {more && (
+          <Table label={label} columns={columns} rows={rows} keyOf={keyOf} empty={empty} {...(onOpen && { onOpen })} />
+          {list.more && (
             <div class="more">
-              <Act act={more}>Show more</Act>
+              <Act act={list.more}>Show more</Act>
             </div>
           )}
         </div>
       )}
-    </>
+    </Loaded>
   );
 }

@@ -7,7 +7,7 @@ import { confirmed, Dialog, FormEnd, showUntilKept } from '../kit/dialog.tsx';
 import { PickField, TextField } from '../kit/fields.tsx';
 import { operatorNameFrom, readAll } from '../kit/form-values.ts';
 import { Icon } from '../kit/icons.tsx';
-import { Act, Badge, Trouble, Waiting } from '../kit/parts.tsx';
+import { Act, Badge, Loaded } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { say } from '../kit/toast.tsx';
@@ -40,14 +40,12 @@ const LIVES: [string, string][] = [
 
 /** Tokens are shown once, when they are made. */
 export function OperatorsPage() {
-  const { data, error, reload } = useResource('operators', (signal) =>
-    get<{ operators: Operator[] }>('/v1/operators', { signal }),
-  );
+  const known = useResource('operators', (signal) => get<{ operators: Operator[] }>('/v1/operators', { signal }));
   const [adding, setAdding] = useState(false);
   const onMade = ({ name, token }: Made) => {
     setAdding(false);
     showUntilKept({ title: `Token of ${name}`, token });
-    reload();
+    known.reload();
   };
   return (
     <>
@@ -57,17 +55,17 @@ export function OperatorsPage() {
           <Icon name="plus" /> Add operator
         </button>
       </div>
-      {error && <Trouble error={error} onRetry={reload} />}
-      {!data && !error && <Waiting />}
-      {data && (
-        <Table
-          label="Operators"
-          columns={columnsFor(reload, onMade)}
-          rows={data.operators}
-          keyOf={({ name }) => name}
-          empty="Nobody"
-        />
-      )}
+      <Loaded resource={known}>
+        {({ operators }) => (
+          <Table
+            label="Operators"
+            columns={columnsFor(known.reload, onMade)}
+            rows={operators}
+            keyOf={({ name }) => name}
+            empty="Nobody"
+          />
+        )}
+      </Loaded>
       {adding && <AddOperator onClose={() => setAdding(false)} onMade={onMade} />}
     </>
   );

@@ -1,4 +1,5 @@
 /** The metrics of what the hub writes down (the journal, refused readings, missing frames), as tables. Pure. */
+import type { Metric } from '../kit/metrics.ts';
 
 export interface LedgerSources {
   journal(): { bytes: number; limitBytes: number; space: { roomBytes: number; alarm: number } };
@@ -8,7 +9,7 @@ export interface LedgerSources {
   gaps(): number;
 }
 
-export function ledgerGauges({ journal, quarantine }: LedgerSources) {
+export function ledgerMetrics({ journal, quarantine, gaps }: LedgerSources): Metric[] {
   return [
     { name: 'hub_journal_bytes', help: 'Size of the journal.', read: () => journal().bytes },
     { name: 'hub_journal_limit_bytes', help: 'Size the journal never exceeds.', read: () => journal().limitBytes },
@@ -33,11 +34,6 @@ export function ledgerGauges({ journal, quarantine }: LedgerSources) {
       help: 'The alarm of the quarantine that stands: 0, 80 or 100 (full).',
       read: () => quarantine().alarm,
     },
-  ];
-}
-
-export function ledgerCounters({ quarantine, gaps }: LedgerSources) {
-  return [
     {
       name: 'hub_quarantine_dropped_total',
       help: 'Refused readings that were not kept, which their device was told.',
