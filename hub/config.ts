@@ -24,7 +24,6 @@ interface OptionSchema {
   enum?: string[];
   properties?: Record<string, OptionSchema>;
   items?: OptionSchema;
-  'x-secret'?: boolean;
 }
 
 /** One option of the configuration, flattened from the schema. */
@@ -213,37 +212,6 @@ function placeOf(path: string, fromEnv: Map<string, string>, locate: (path: stri
 }
 
 const dotted = (pointer: string) => pointer.slice(1).replaceAll('/', '.') || 'the file';
-
-/** Every secret that the configuration holds, with the user name beside it, for `hideSecrets`. */
-export function secretsOf(config: Config): { user?: string; secret: string }[] {
-  return secretsIn(config, configSchema as unknown as OptionSchema);
-}
-
-function secretsIn(value: unknown, schema: OptionSchema): { user?: string; secret: string }[] {
-  if (schema.items && Array.isArray(value)) return value.flatMap((item) => secretsIn(item, schema.items!));
-  if (typeof value !== 'object' || value === null) return [];
-  const { username } = value as Tree;
-  return Object.entries(value).flatMap(([key, part]) => {
-    const own = schema.properties?.[key];
-    if (!own) return [];
-    if (!own['x-secret'] || typeof part !== 'string') return secretsIn(part, own);
-    return [typeof username === 'string' ? { user: username, secret: part } : { secret: part }];
-  });
-}
-
-/** A copy of the configuration in which secrets are masked, for people and logs. */
-export function redacted(config: Config): Config {
-  return masked(config, configSchema as unknown as OptionSchema) as Config;
-}
-
-function masked(value: unknown, schema: OptionSchema): unknown {
-  if (value === undefined) return undefined;
-  if (schema['x-secret']) return '***';
-  if (schema.items && Array.isArray(value)) return value.map((item) => masked(item, schema.items!));
-  if (!schema.properties) return value;
-  const parts = Object.entries(value as Tree).map(([key, part]) => [key, masked(part, schema.properties![key]!)]);
-  return Object.fromEntries(parts);
-}
 
 function deepFreeze<T extends object>(object: T): T {
   for (const value of Object.values(object)) if (typeof value === 'object' && value !== null) deepFreeze(value);

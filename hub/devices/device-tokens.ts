@@ -1,6 +1,7 @@
 /** How one token of a device follows another without a gap: rules over its tokens, oldest first, two at most. */
 import type { Refusal } from '../kit/errors.ts';
 import { hasExpired, type StoredToken } from './token.ts';
+import type { TokenFault } from './token-index.ts';
 
 /** How long the older token lives on when the newer is not used, unless somebody says otherwise. */
 export const OVERLAP_MS = 7 * 86_400_000;
@@ -56,4 +57,13 @@ export function whyLeave(
 export function whyExpired(tokens: readonly Pick<StoredToken, 'keyId'>[], keyId: string): string {
   const isNewest = tokens.at(-1)?.keyId === keyId;
   return isNewest ? 'its token has expired' : 'its token gave way to the next one, and the overlap is over';
+}
+
+/** What the bearer of a token that opens nothing is told. */
+export function faultSentence(fault: TokenFault): string {
+  if (fault.why === 'malformed') return 'This token opens no device: it is cut off or mistyped.';
+  if (fault.why === 'kind') return 'This is a token of an operator (tho_…); a device has tokens of its own (thd_…).';
+  if (fault.why === 'unknown')
+    return 'This token opens no device: it is not known here, or was revoked, replaced or expired.';
+  return `This token expired at ${new Date(fault.at).toISOString()}; an operator can make the next one.`;
 }

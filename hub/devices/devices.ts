@@ -2,9 +2,9 @@
 import type { Row, Table } from '../backplane/backplane.ts';
 import { Conflict, type Refusal, RefusedError, RefusedMember } from '../kit/errors.ts';
 import { checkDetails, checkId, type DeviceDetails, withDetails } from './device-details.ts';
-import { living, OVERLAP_MS, withNext, withUse } from './device-tokens.ts';
+import { faultSentence, living, OVERLAP_MS, withNext, withUse } from './device-tokens.ts';
 import { createToken, type StoredToken } from './token.ts';
-import { createTokenIndex, type TokenFault } from './token-index.ts';
+import { createTokenIndex } from './token-index.ts';
 import { createWriteBehind } from './write-behind.ts';
 
 /** A device as it is stored. At most two tokens, so that one can be replaced while the other still works. */
@@ -206,7 +206,7 @@ export function createDevices(table: Table<DeviceRow>, { seen, now = Date.now }:
     },
     authenticate(token, at) {
       const row = index.find(token, at);
-      if ('why' in row) return { code: 'token-invalid', detail: sentenceOf(row) };
+      if ('why' in row) return { code: 'token-invalid', detail: faultSentence(row) };
       if (!row.value.enabled) return { code: 'device-disabled', detail: `The device "${row.key}" is disabled.` };
       return publicOf(row);
     },
@@ -228,14 +228,6 @@ function withLife({ tokenLifeMs: _, ...row }: DeviceRow, { createdAt, expiresAt 
 /** When a token made now would expire if it held as long as the last one; undefined: never. */
 function inherited({ tokenLifeMs }: Partial<DeviceRow> = {}, now: number): number | undefined {
   return tokenLifeMs === undefined ? undefined : now + tokenLifeMs;
-}
-
-function sentenceOf(fault: TokenFault): string {
-  if (fault.why === 'malformed') return 'This token opens no device: it is cut off or mistyped.';
-  if (fault.why === 'kind') return 'This is a token of an operator (tho_…); a device has tokens of its own (thd_…).';
-  if (fault.why === 'unknown')
-    return 'This token opens no device: it is not known here, or was revoked, replaced or expired.';
-  return `This token expired at ${new Date(fault.at).toISOString()}; an operator can make the next one.`;
 }
 
 function fits({ id, tags }: DeviceRow, { tags: asked = {}, prefix = '', where }: DeviceFilter): boolean {

@@ -1,6 +1,7 @@
 /** The section `mqtt` of the configuration: every mistake is found at the start, with its place; secrets stay secret. */
 import { describe, expect, it } from 'vitest';
-import { loadConfig, OPTIONS, redacted } from '../../hub/config.ts';
+import { loadConfig, OPTIONS } from '../../hub/config.ts';
+import { redacted } from '../../hub/config-secrets.ts';
 import { UserError } from '../../hub/kit/errors.ts';
 
 const PEM = '-----BEGIN CERTIFICATE-----\n';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { loadConfig, OPTIONS, redacted } from '../../hub/config.ts';
+import { loadConfig, OPTIONS } from '../../hub/config.ts';
+import { redacted } from '../../hub/config-secrets.ts';
 import { UserError } from '../../hub/kit/errors.ts';
 
 const load = (text: string, env: Record<string, string> = {}, files: Record<string, string> = {}) =>
