@@ -134,9 +134,6 @@ async function run(config: Config, dataDir: string): Promise<void> {
   });
   const hub = await startHub(config, { dataDir, log, version: VERSION });
   const addressFile = join(dataDir, 'hub.json');
-  const { urls, apiCertificate } = hub;
-  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...urls, apiCertificate })}\n`, { mode: 0o600 });
-  log.info({ ...hub.urls, data: dataDir }, 'the hub is ready');
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) process.exit(1);
@@ -156,6 +153,10 @@ async function run(config: Config, dataDir: string): Promise<void> {
   // On a terminal it means that the terminal is gone; elsewhere an operator asks for the certificates to be read again.
   const isAttended = process.stdin.isTTY === true;
   process.on('SIGHUP', (signal) => void (isAttended ? stop(signal) : hub.reload()));
+  // Only now: whoever reads the address may send signals.
+  const { urls, apiCertificate } = hub;
+  writeFileSync(addressFile, `${JSON.stringify({ pid: process.pid, ...urls, apiCertificate })}\n`, { mode: 0o600 });
+  log.info({ ...urls, data: dataDir }, 'the hub is ready');
 }
 
 try {
