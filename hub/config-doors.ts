@@ -1,5 +1,7 @@
-/** The rules of the configuration that keep the doors shut: nothing plain to a public address, nobody trusted by mistake. Pure. */
+/** The rules of the configuration that keep the doors shut: nothing plain to a public address, nobody trusted by mistake. */
 import type { Config } from '../schemas/types.gen.ts';
+import type { ConfigSource } from './config.ts';
+import { checkPair, checkPems } from './config-files.ts';
 import { createNetworks, isLoopback } from './kit/network.ts';
 
 /** `path`: a JSON pointer into the configuration. */
@@ -9,9 +11,10 @@ export interface Mistake {
 }
 
 /** What the schema cannot say of `gateway`. */
-export function checkGateway(gateway: Config['gateway']): Mistake[] {
+export function checkGateway(gateway: Config['gateway'], readFile: ConfigSource['readFile']): Mistake[] {
   return [
     ...checkPair(gateway.tls, '/gateway/tls'),
+    ...checkPems(gateway.tls, ['certFile', 'keyFile', 'clientCaFile', 'clientCrlFile'], '/gateway/tls', readFile),
     ...checkPlain(gateway),
     ...checkClientCertificates(gateway.tls),
     ...checkProxies(gateway),
@@ -20,8 +23,12 @@ export function checkGateway(gateway: Config['gateway']): Mistake[] {
 }
 
 /** What the schema cannot say of `api`. */
-export function checkApi({ host, tls, trustedProxies }: Config['api']): Mistake[] {
-  const mistakes = [...checkPair(tls, '/api/tls'), ...checkNetworks(trustedProxies, '/api/trustedProxies')];
+export function checkApi({ host, tls, trustedProxies }: Config['api'], readFile: ConfigSource['readFile']): Mistake[] {
+  const mistakes = [
+    ...checkPair(tls, '/api/tls'),
+    ...checkPems(tls, ['certFile', 'keyFile'], '/api/tls', readFile),
+    ...checkNetworks(trustedProxies, '/api/trustedProxies'),
+  ];
   if (!tls.enabled && !isLoopback(host)) {
     const message = `must be a loopback address, or api.tls.enabled true; it is ${host}`;
     mistakes.push({ path: '/api/host', message });
@@ -29,9 +36,34 @@ export function checkApi({ host, tls, trustedProxies }: Config['api']): Mistake[
   return mistakes;
 }
 
-function checkPair({ certFile, keyFile }: { certFile?: string; keyFile?: string }, path: string): Mistake[] {
-  if ((certFile === undefined) === (keyFile === undefined)) return [];
-  return [{ path, message: 'needs both certFile and keyFile, or neither' }];
+interface Door {
+  /** Of its section, dotted. */
+  name: string;
+  host: string;
+  port: number;
+}
+
+/** Two doors cannot be one. */
+export function checkPorts({ gateway, api, mqtt }: Pick<Config, 'gateway' | 'api' | 'mqtt'>): Mistake[] {
+  const doors: Door[] = [
+    ...(gateway.socketPath === undefined ? [{ name: 'gateway', ...gateway }] : []),
+    { name: 'api', ...api },
+    ...(mqtt.embedded ? [{ name: 'mqtt.listener', ...mqtt.listener }] : []),
+  ];
+  return doors.flatMap((door, at) => {
+    const other = doors.slice(0, at).find((before) => areOne(before, door));
+    if (!other) return [];
+    const path = `/${door.name.replaceAll('.', '/')}/port`;
+    return [{ path, message: `is ${door.port}, which ${other.name}.port is too: give it another one` }];
+  });
+}
+
+const EVERYWHERE = ['0.0.0.0', '::'];
+
+/** 0 picks a free port, so it meets none. */
+function areOne(one: Door, other: Door): boolean {
+  if (one.port === 0 || one.port !== other.port) return false;
+  return one.host === other.host || [one, other].some(({ host }) => EVERYWHERE.includes(host));
 }
 
 function checkPlain({ tls, host, socketPath }: Config['gateway']): Mistake[] {

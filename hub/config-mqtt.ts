@@ -5,6 +5,7 @@ import { compileRules } from './bridge/rules/rules.ts';
 import { faultOfPrefix, faultsOfTopics } from './bridge/topics.ts';
 import type { Config, ConfigSource } from './config.ts';
 import type { Mistake } from './config-doors.ts';
+import { checkPair, checkPems, readOr } from './config-files.ts';
 import { isLoopback } from './kit/network.ts';
 
 type Mqtt = Config['mqtt'];
@@ -29,7 +30,7 @@ export function checkMqtt(mqtt: Mqtt, readFile: ReadFile, env: ConfigSource['env
     ...brokers,
     ...checkNames(addressed, mqtt.embedded),
     ...checkTopics(mqtt),
-    ...checkListener(mqtt),
+    ...checkListener(mqtt, readFile),
     ...checkRules(mqtt),
   ];
 }
@@ -59,36 +60,19 @@ function readPassword(broker: Broker, place: string, readFile: ReadFile, env: Co
     if (!broker.password) return [{ path: `${place}/passwordEnv`, message: `names ${passwordEnv}, which is not set` }];
   }
   if (passwordFile === undefined) return [];
-  try {
-    broker.password = readFile(passwordFile).trimEnd();
-  } catch (error) {
-    return [{ path: `${place}/passwordFile`, message: `cannot be read: ${(error as Error).message}` }];
-  }
+  const text = readOr(passwordFile, `${place}/passwordFile`, readFile);
+  if (typeof text !== 'string') return [text];
+  broker.password = text.trimEnd();
   return broker.password ? [] : [{ path: `${place}/passwordFile`, message: 'is empty' }];
 }
 
 function checkFiles(broker: Broker, place: string, readFile: ReadFile): Mistake[] {
-  const mistakes: Mistake[] = [];
-  if ((broker.certFile === undefined) !== (broker.keyFile === undefined)) {
-    mistakes.push({ path: place, message: 'needs both certFile and keyFile, or neither' });
-  }
-  for (const key of ['caFile', 'certFile', 'keyFile'] as const) {
-    const file = broker[key];
-    if (file === undefined) continue;
-    if (!/^(mqtts|wss):/.test(broker.url)) {
-      mistakes.push({
-        path: `${place}/${key}`,
-        message: 'is of no use without TLS: the url begins with mqtts:// or wss://',
-      });
-      continue;
-    }
-    try {
-      if (!readFile(file).includes('-----BEGIN ')) mistakes.push({ path: `${place}/${key}`, message: 'holds no PEM' });
-    } catch (error) {
-      mistakes.push({ path: `${place}/${key}`, message: `cannot be read: ${(error as Error).message}` });
-    }
-  }
-  return mistakes;
+  const keys = (['caFile', 'certFile', 'keyFile'] as const).filter((key) => broker[key] !== undefined);
+  const message = 'is of no use without TLS: the url begins with mqtts:// or wss://';
+  const files = /^(mqtts|wss):/.test(broker.url)
+    ? checkPems(broker, keys, place, readFile)
+    : keys.map((key) => ({ path: `${place}/${key}`, message }));
+  return [...checkPair(broker, place), ...files];
 }
 
 /** A name is a cursor in the journal, so it is of one broker only; two connections with one client id end each other. */
@@ -122,13 +106,11 @@ function checkTopics({ prefix, topics, payload, homeAssistant }: Mqtt): Mistake[
   ];
 }
 
-function checkListener({ embedded, listener }: Mqtt): Mistake[] {
-  const { host, certFile, keyFile } = listener;
+function checkListener({ embedded, listener }: Mqtt, readFile: ReadFile): Mistake[] {
+  const { host, certFile } = listener;
   const path = '/mqtt/listener';
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    return [{ path, message: 'needs both certFile and keyFile, or neither' }];
-  }
-  if (!embedded || certFile !== undefined || isLoopback(host)) return [];
+  const files = [...checkPair(listener, path), ...checkPems(listener, ['certFile', 'keyFile'], path, readFile)];
+  if (!embedded || files.length > 0 || certFile !== undefined || isLoopback(host)) return files;
   return [{ path: `${path}/host`, message: `must be a loopback address without certFile and keyFile; it is ${host}` }];
 }
 

@@ -1,8 +1,9 @@
 /** The configuration: YAML, environment and secret files become one checked, frozen `Config`, or a list of mistakes. */
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { checkConfig, configSchema } from '../schemas/index.ts';
+import { checkConfig, configSchema, type Failure } from '../schemas/index.ts';
 import type { Config } from '../schemas/types.gen.ts';
-import { checkApi, checkGateway, type Mistake } from './config-doors.ts';
+import { checkApi, checkGateway, checkPorts, type Mistake } from './config-doors.ts';
+import { readOr } from './config-files.ts';
 import { checkMqtt } from './config-mqtt.ts';
 import { checkRollups } from './config-store.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
@@ -65,12 +66,19 @@ export function loadConfig(source: ConfigSource): Config {
     const config = file.value as unknown as Config;
     const broken = new Set(failures.map(({ path }) => path.split('/')[1]));
     const crossed = crossCheck(config, source, (section) => !broken.has(section));
-    for (const { path, message } of [...failures, ...crossed]) {
+    for (const { path, message } of [...failures.map(withExample), ...crossed]) {
       mistakes.push(`${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`);
     }
   }
   if (mistakes.length > 0) throw configError(mistakes);
   return deepFreeze(file.value as unknown as Config);
+}
+
+/** What must have another type is shown one: the default. */
+function withExample({ path, code, message }: Failure): Mistake {
+  const example = OPTIONS.find((option) => `/${option.path.join('/')}` === path)?.schema.default;
+  const hasOne = code === 'type' && (typeof example === 'number' || typeof example === 'boolean');
+  return { path, message: hasOne ? `${message}, such as ${example}` : message };
 }
 
 function configError(mistakes: string[]): UserError {
@@ -170,9 +178,10 @@ function parseJson(text: string): unknown {
 /** What a schema cannot say, for the sections that fit theirs; reads the secret files on the way. */
 function crossCheck(config: Config, { readFile, env }: ConfigSource, isSound: (section: string) => boolean): Mistake[] {
   return [
-    ...(isSound('gateway') ? checkGateway(config.gateway) : []),
-    ...(isSound('api') ? checkApi(config.api) : []),
+    ...(isSound('gateway') ? checkGateway(config.gateway, readFile) : []),
+    ...(isSound('api') ? checkApi(config.api, readFile) : []),
     ...(isSound('mqtt') ? checkMqtt(config.mqtt, readFile, env) : []),
+    ...(['gateway', 'api', 'mqtt'].every(isSound) ? checkPorts(config) : []),
     ...(isSound('store') ? checkStore(config.store, readFile) : []),
   ];
 }
@@ -196,11 +205,9 @@ function readSecrets(store: Config['store'], readFile: ConfigSource['readFile'])
     if (file === undefined) continue;
     if (store[key] !== undefined)
       mistakes.push({ path: `/store/${key}File`, message: `and store.${key} exclude each other` });
-    try {
-      store[key] = readFile(file).trimEnd();
-    } catch (error) {
-      mistakes.push({ path: `/store/${key}File`, message: `cannot be read: ${(error as Error).message}` });
-    }
+    const text = readOr(file, `/store/${key}File`, readFile);
+    if (typeof text === 'string') store[key] = text.trimEnd();
+    else mistakes.push(text);
   }
   return mistakes;
 }

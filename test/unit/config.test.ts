@@ -13,9 +13,9 @@ const load = (text: string, env: Record<string, string> = {}, files: Record<stri
     },
   });
 
-function mistakesOf(text: string, env: Record<string, string> = {}): string {
+function mistakesOf(text: string, env: Record<string, string> = {}, files: Record<string, string> = {}): string {
   try {
-    load(text, env);
+    load(text, env, files);
   } catch (error) {
     expect(error).toBeInstanceOf(UserError);
     expect((error as UserError).exitCode).toBe(78);
@@ -80,6 +80,32 @@ describe('the configuration', () => {
     expect(mistakesOf('gateway: { host: 0.0.0.0, tls: { enabled: false } }')).toContain('only on a loopback address');
     expect(mistakesOf('api: { host: 0.0.0.0 }')).toContain('api.host must be a loopback address');
     expect(mistakesOf('gateway: { tls: { certFile: a.pem } }')).toContain('needs both certFile and keyFile');
+  });
+
+  it('looks whether the certificates that it names are there', () => {
+    const pair = 'tls: { certFile: /cert.pem, keyFile: /key.pem }';
+    expect(mistakesOf(`gateway:\n  ${pair}\n`)).toContain('hub.yaml:2:10: gateway.tls.certFile cannot be read');
+    const files = { '/cert.pem': '-----BEGIN CERTIFICATE-----', '/key.pem': '-----BEGIN PRIVATE KEY-----' };
+    for (const section of ['gateway', 'api']) {
+      expect(load(`${section}: { ${pair} }`, {}, files)).toHaveProperty(`${section}.tls.keyFile`, '/key.pem');
+      expect(mistakesOf(`${section}: { ${pair} }`, {}, { ...files, '/key.pem': 'x' })).toContain(
+        `${section}.tls.keyFile holds no PEM: /key.pem`,
+      );
+    }
+  });
+
+  it('shows a value to whoever gives one of another type', () => {
+    expect(mistakesOf('journal: { limitBytes: 4GB }')).toContain('journal.limitBytes must be integer, such as 4294967296');
+  });
+
+  it('gives no two doors one port', () => {
+    expect(mistakesOf('api: { port: 8443 }')).toContain('api.port is 8443, which gateway.port is too');
+    expect(mistakesOf('gateway: { host: "::", port: 1883 }\nmqtt: { embedded: true }')).toContain(
+      'mqtt.listener.port is 1883, which gateway.port is too',
+    );
+    load('gateway: { port: 1883 }');
+    load('gateway: { host: 127.0.0.2, port: 8080 }');
+    load('gateway: { port: 0 }\napi: { port: 0 }');
   });
 
   it('reports what a schema cannot say together with what it can', () => {
