@@ -95,7 +95,9 @@ describe('the configuration', () => {
   });
 
   it('shows a value to whoever gives one of another type', () => {
-    expect(mistakesOf('journal: { limitBytes: 4GB }')).toContain('journal.limitBytes must be integer, such as 4294967296');
+    expect(mistakesOf('journal: { limitBytes: 4GB }')).toContain(
+      'journal.limitBytes must be integer, such as 4294967296',
+    );
   });
 
   it('gives no two doors one port', () => {
