@@ -277,7 +277,7 @@ describe('a broker that asks who is there', () => {
     await device.send(10, 0);
     await until(async () => (await stateOf(hub)).state === 'refused');
     expect((await stateOf(hub)).lastError).toContain('passwordFile');
-    expect(hub.log()).toContain('refuses the hub until somebody acts');
+    await expect.poll(hub.log).toContain('refuses the hub until somebody acts');
     expect(hub.log()).not.toContain('cat-on-the-roof');
   });
 

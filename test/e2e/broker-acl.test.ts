@@ -77,7 +77,7 @@ it('keeps who may command devices from having the hub write elsewhere, and from 
   await panel.until(({ topic }) => topic === 'hub/meter-7/result/set-interval');
   await expect.poll(() => hub.log()).toContain('the broker refused a result');
   await expect.poll(async () => (await bridge()).commands[0]!.waiting).toBe(0);
-  expect(mosquitto.log()).toMatch(/Denied PUBLISH from telemetry-hub-.*permit_join/);
+  await expect.poll(mosquitto.log).toMatch(/Denied PUBLISH from telemetry-hub-.*permit_join/);
   await panel.publish({ topic: 'hub/meter-7/telemetry/environment', payload: '{"light":7}' });
   await panel.publish({ topic: 'hub/meter-7/command/identify', payload: '{"seconds":0}' });
   await panel.until(({ topic }) => topic === 'hub/meter-7/result/identify');

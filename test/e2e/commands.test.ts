@@ -237,7 +237,9 @@ describe('two clients with one token', () => {
     expect(inside).toMatchObject({ status: 429, problem: { code: 'takeover' } });
     const refused = await refusal(hub, { token });
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
-    expect(hub.log().match(new RegExp(`"device":"${id}".*take it from each other`, 'g'))).toHaveLength(1);
+    await expect
+      .poll(() => hub.log().match(new RegExp(`"device":"${id}".*take it from each other`, 'g')))
+      .toHaveLength(1);
     const command = await send();
     await expect.poll(() => look(command)).toMatchObject({ state: 'sent', attempt: 1 });
   });

@@ -67,5 +67,5 @@ it('stores 99 % of the readings when 1 % are of a wrong type or too old', async 
   expect(timesOf('retention policy')).toEqual(bad.old);
   expect(readings).toHaveLength(FRAMES);
   expect(await careOf(hub)).toMatchObject({ refused: FRAMES });
-  expect(hub.log()).toContain('InfluxDB keeps readings for a shorter time than store.retentionDays says');
+  await expect.poll(hub.log).toContain('InfluxDB keeps readings for a shorter time than store.retentionDays says');
 });

@@ -149,7 +149,7 @@ it('I14: acknowledges nothing that a failing fdatasync did not put on the disk, 
   await device.settled(60_000);
   await strace.detach();
   expect(readFileSync(join(folder, 'trace'), 'utf8')).toContain('(INJECTED)');
-  expect(hub.log()).toContain('journal: a write failed; devices are told to wait');
+  await expect.poll(hub.log).toContain('journal: a write failed; devices are told to wait');
   expect((await statusOf(hub)).journal.failing).toBe(false);
   await hub.kill();
   await hub.start();
@@ -195,7 +195,7 @@ async function fillAndFree(disk: string): Promise<void> {
   rmSync(filler);
   await device.settled(60_000);
   expect([each.pid, await isFailing()]).toEqual([pid, false]);
-  expect(each.log()).toContain('journal: a new segment was begun, frames are taken again');
+  await expect.poll(each.log).toContain('journal: a new segment was begun, frames are taken again');
   await expect.poll(async () => (await statusOf(each)).journal.space.alarm).toBe(0);
   await each.kill();
   await each.start();

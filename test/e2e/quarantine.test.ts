@@ -176,7 +176,7 @@ it('holds what a store refuses in the journal when there is no room even for tha
   await say(6, { light: 6 });
   const sinks = async () => (await hub!.call<{ sinks: { name: string; state: string }[] }>('GET', '/v1/status')).sinks;
   await expect.poll(sinks).toMatchObject([{ name: 'store', state: 'stalled' }, {}, {}]);
-  expect(hub.log()).toContain('limits.quarantineReadings');
+  await expect.poll(hub.log).toContain('limits.quarantineReadings');
   expect(await hub.call('POST', '/v1/quarantine/drop', { all: true })).toEqual({ dropped: 4 });
   await expect.poll(() => refused()).toMatchObject([{ code: 'store', reading: { ts: start + 5, humidity: 50 } }]);
   await expect.poll(() => rows('w', 'environment', start)).toEqual([{ ts: start + 6, light: 6 }]);

@@ -4,13 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PATIENCE_MS } from './patience.ts';
 import { freePort } from './ports.ts';
 
 const DOCS = join(import.meta.dirname, '../../docs/proxy');
 const NGINX = '/usr/sbin/nginx';
 const HAPROXY = '/usr/sbin/haproxy';
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
-const START_MS = 10_000;
 
 /** The files of docs/proxy/. */
 export type ProxyConfig = 'nginx.conf' | 'nginx-stream.conf' | 'haproxy.cfg' | 'haproxy-tcp.cfg';
@@ -67,7 +67,7 @@ function haproxy(dir: string, file: string): [string, string[]] {
 }
 
 async function untilListening(child: ChildProcess, port: number): Promise<void> {
-  const until = Date.now() + START_MS;
+  const until = Date.now() + PATIENCE_MS;
   while (child.exitCode === null && Date.now() < until) {
     const isThere = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true));
