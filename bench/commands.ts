@@ -86,7 +86,7 @@ function simulate(hub: TestHub, devices: number) {
 /** A command to every device at once, by the hub's own records. */
 async function toAll(hub: TestHub): Promise<Round> {
   const order = { selector: { tags: {} }, name: 'identify' };
-  const { group: id } = await hub.call<{ group: string }>('POST', '/v1/commands', order);
+  const { id } = await hub.call<{ id: string }>('POST', '/v1/commands', order);
   await until(async () => (await hub.call<Group>('GET', `/v1/groups/${id}`)).finished);
   const { total, counts } = await hub.call<Group>('GET', `/v1/groups/${id}`);
   const commands = await commandsOf(hub, id);

@@ -90,8 +90,8 @@ function keyOf(authorization = ''): string[] {
 }
 
 function idIn(answer: unknown): string | undefined {
-  const { id, group, keyId } = (answer ?? {}) as Record<string, unknown>;
-  return [id, group, keyId].find((each) => typeof each === 'string') as string | undefined;
+  const { id, keyId } = (answer ?? {}) as Record<string, unknown>;
+  return [id, keyId].find((each) => typeof each === 'string') as string | undefined;
 }
 
 /** An operator is named by its name; elsewhere a name is that of a command. */

@@ -112,26 +112,14 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       summary: 'Sends a command to every device that the selector fits; durable when answered, sent from then on.',
       body: object(ORDER, OPTIONAL),
       answers: {
-        202: {
-          description: 'The group; its id is that of the whole.',
-          schema: object({
-            group: { type: 'string', examples: ['g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90'] },
-            total: COUNT,
-            finished: { type: 'boolean' },
-          }),
-        },
+        202: { description: 'The group as it begins; its id is that of the whole.', schema: GROUP },
       },
       async handle({ body, operator, idempotencyKey: key }) {
         const order = body as GroupOrder;
         const made = key === undefined ? {} : { id: idOfKey(operator?.name ?? '', key) };
         const earlier = made.id === undefined ? undefined : groups.get(made.id);
         if (key !== undefined && earlier && !isSameOrder(earlier, order)) throw keyReused(key);
-        const { id, total, finished } = await groups.start({
-          ...order,
-          ...made,
-          actor: `operator:${operator?.name}`,
-        });
-        return { status: 202, body: { group: id, total, finished } };
+        return { status: 202, body: await groups.start({ ...order, ...made, actor: `operator:${operator?.name}` }) };
       },
     },
     {

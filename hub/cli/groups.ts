@@ -65,7 +65,7 @@ async function sendGroup(session: Session, name = '', ...pairs: string[]) {
   const params = typedParamsOf(pairs, options.params, type);
   await confirmed(session, type, selectionText(selector));
   const body = { selector, name, params, ...orderOf(session) };
-  const { group: id } = await client.json<{ group: string }>('POST', '/v1/commands', body);
+  const { id } = await client.json<Group>('POST', '/v1/commands', body);
   const group = await showWhenFinished(session, id);
   if (options.wait === undefined && !group.finished) hint(`See how it goes: hub groups show ${id}`);
 }

@@ -142,7 +142,7 @@ it('labels of an axis are not cut, and values have the digits that matter', asyn
 it('the bar of a group is empty while no device has answered', async () => {
   for (const id of ['away-1', 'away-2']) await hub.addDevice(id);
   const order = { selector: { devices: ['away-1', 'away-2'] }, name: 'identify', params: { seconds: 1 } };
-  const { group } = await hub.call<{ group: string }>('POST', '/v1/commands', order);
+  const { id: group } = await hub.call<{ id: string }>('POST', '/v1/commands', order);
   await page.goto(`${hub.api}/#/groups/${group}`);
   await page.getByText('0 of 2').waitFor();
   const widths = await page

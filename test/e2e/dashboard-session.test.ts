@@ -91,7 +91,7 @@ it('signing out while the hub is away is done as soon as it is back, where the p
 it('a command that ends between the list and the first news is not shown as under way', async () => {
   const device = await connectRaw(hub, { token: await hub.addDevice('slow-1') });
   device.say({ type: 'hello', epoch: 'e' });
-  const { group } = await hub.call<{ group: string }>('POST', '/v1/commands', {
+  const { id: group } = await hub.call<{ id: string }>('POST', '/v1/commands', {
     name: 'identify',
     selector: { devices: ['slow-1'] },
   });

@@ -36,7 +36,7 @@ it(`reaches ${DEVICES} devices at once: all terminal, nothing twice, nothing lef
     const ids = Array.from({ length: AT_ONCE }, (_, step) => `m${first + step}`);
     await Promise.all(ids.map((id) => connect(id, async () => ({ ran: ran.push(id) }))));
   }
-  const { group } = await hub.call<{ group: string }>('POST', '/v1/commands', {
+  const { id: group } = await hub.call<{ id: string }>('POST', '/v1/commands', {
     selector: { tags: {} },
     name: 'identify',
     timeoutMs: 60_000,

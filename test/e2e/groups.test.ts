@@ -40,12 +40,12 @@ async function connect(isBroken: (index: number) => boolean = () => false): Prom
 const show = (id: string) => hub.call<Group>('GET', `/v1/groups/${id}`);
 const send = async (order: object) =>
   (
-    await hub.call<{ group: string }>('POST', '/v1/commands', {
+    await hub.call<{ id: string }>('POST', '/v1/commands', {
       selector: { tags: { floor: '1' } },
       name: 'identify',
       ...order,
     })
-  ).group;
+  ).id;
 
 it('reaches every device once, though the hub is killed while it is under way', async () => {
   const ran = await connect();

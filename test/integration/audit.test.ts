@@ -92,9 +92,9 @@ describe('the audit log', () => {
     const selector = { devices: ['a'] };
     const made = await hub.call('POST', '/v1/commands', { body: { selector, name: 'identify' } });
     expect(made.status).toBeLessThan(300);
-    expect(await entries(`target=${made.body.group}`)).toMatchObject([{ action: 'POST /v1/commands', result: 'ok' }]);
+    expect(await entries(`target=${made.body.id}`)).toMatchObject([{ action: 'POST /v1/commands', result: 'ok' }]);
     const { body } = await hub.call('GET', '/v1/devices/a/commands');
-    expect(body.commands).toMatchObject([{ group: made.body.group, actor: 'operator:ada' }]);
+    expect(body.commands).toMatchObject([{ group: made.body.id, actor: 'operator:ada' }]);
   });
 
   it('has no line for looking, and no token of anybody', async () => {

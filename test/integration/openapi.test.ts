@@ -122,7 +122,7 @@ const CASES: Case[] = [
     of: 'POST /v1/commands',
     body: { selector: { tags: {} }, name: 'identify', parallel: 1 },
     status: 202,
-    keep: ({ group }) => ({ $group: String(group) }),
+    keep: ({ id }) => ({ $group: String(id) }),
   },
   { of: 'POST /v1/commands', body: { selector: { tags: { no: 'one' } }, name: 'identify' }, status: 404 },
   { of: 'GET /v1/groups', status: 200 },

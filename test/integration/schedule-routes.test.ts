@@ -84,7 +84,7 @@ describe('/v1/commands and /v1/groups', () => {
     const body = { selector: { tags: { floor: '1' } }, name: 'identify', parallel: 1 };
     const sent = await hub.call('POST', '/v1/commands', { body, token: hub.tokens.operator });
     expect(sent).toMatchObject({ status: 202, body: { total: 2, finished: false } });
-    const path = `/v1/groups/${sent.body.group}`;
+    const path = `/v1/groups/${sent.body.id}`;
     await expect.poll(async () => (await hub.call('GET', path)).body.counts.queued).toBe(1);
     expect((await hub.call('GET', path)).body).toMatchObject({ ...body, actor: 'operator:otto', pending: 1 });
     expect((await hub.call('POST', `${path}/cancel`)).body).toMatchObject({ stopped: 'cancelled' });

@@ -120,12 +120,12 @@ function SendToMany({ onClose }: { onClose(): void }) {
     });
     if (!(await meant(order.type, targetText(to)))) return;
     const body = { ...to, ...what };
-    const { group, total } = await post<{ group: string; total: number }>('/v1/commands', body, {
+    const { id, total } = await post<{ id: string; total: number }>('/v1/commands', body, {
       idempotencyKey: crypto.randomUUID(),
     });
     say(`On its way to ${things(total, 'device')}.`);
     onClose();
-    goTo(linkTo(['groups', group]));
+    goTo(linkTo(['groups', id]));
   });
   return (
     <Dialog title="Send a command to many devices" onClose={onClose}>
