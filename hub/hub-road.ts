@@ -20,6 +20,7 @@ import { roadMetrics } from './metrics/road-metrics.ts';
 import { sinkMetrics } from './metrics/sink-metrics.ts';
 import { createStatusReporter, type StatusReporter } from './status.ts';
 import { createIngest } from './telemetry/ingest.ts';
+import { createLastValues, type LastValues } from './telemetry/last-values.ts';
 import type { Live } from './telemetry/live.ts';
 import { createQuarantineReplay, isFromQuarantine, type QuarantineReplay } from './telemetry/quarantine-replay.ts';
 import { createSinks, type Sinks } from './telemetry/sinks.ts';
@@ -28,6 +29,7 @@ import type { Sink } from './telemetry/store.ts';
 export interface Road {
   sessions: Sessions;
   live: Live;
+  lastValues: LastValues;
   metrics: Metrics;
   reporter: StatusReporter;
   care: Care;
@@ -94,8 +96,9 @@ export function openRoad(start: HubStart, storage: Storage, records: Records, br
   const tokenWatch = setInterval(leaveExpired, TOKEN_WATCH_MS);
   stack.push('token watch', async () => clearInterval(tokenWatch));
   onReadings(storage, records, live, leaveExpired);
-  onChanges(start, storage, records, sessions, live);
-  return { sessions, live, metrics, reporter, care, quarantineReplay, talkers };
+  const lastValues = createLastValues(live, store, [...storage.catalog.streams.keys()]);
+  onChanges(start, storage, records, sessions, live, lastValues);
+  return { sessions, live, lastValues, metrics, reporter, care, quarantineReplay, talkers };
 }
 
 function watchClock(log: Log): ClockWatch {
@@ -215,6 +218,7 @@ function onChanges(
   records: Records,
   sessions: Sessions,
   live: Live,
+  lastValues: LastValues,
 ): void {
   const { commands, devices, presence } = records;
   commands.onChange((command) => {
@@ -229,7 +233,7 @@ function onChanges(
     const why = whyLeave(device, sessions.get(id)?.keyId ?? '', isRevoked);
     if (why) sessions.close(id, why.code, why.detail);
     if (device) return;
-    for (const part of [live, journal, presence]) part.forget(id);
+    for (const part of [live, lastValues, journal, presence]) part.forget(id);
     commands.removeDevice(id).catch((error) => log.error({ device: id, err: error }, 'its commands stay'));
     gaps.forget(id).catch((error) => log.error({ device: id, err: error }, 'its gaps stay'));
   });

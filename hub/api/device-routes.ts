@@ -3,7 +3,7 @@ import type { DeviceDetails } from '../devices/device-details.ts';
 import type { Device, Devices } from '../devices/devices.ts';
 import { PRESENCE_STATES, type PresenceBook } from '../devices/presence.ts';
 import { RefusedError } from '../kit/errors.ts';
-import type { Live } from '../telemetry/live.ts';
+import type { LastValues } from '../telemetry/last-values.ts';
 import {
   DEVICE,
   DEVICE_PARAMS,
@@ -21,14 +21,14 @@ import { EXPIRES_IN, untilOf } from './token-life.ts';
 
 export interface DeviceRouteDeps {
   devices: Devices;
-  live: Live;
+  lastValues: Pick<LastValues, 'of'>;
   presence: Pick<PresenceBook, 'of' | 'sessions'>;
 }
 
 type NewDevice = { id: string; expiresInMs?: number } & Omit<DeviceDetails, 'enabled'>;
 
 /** Reading takes a viewer, changing an operator. */
-export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Route[] {
+export function deviceRoutes({ devices, lastValues, presence }: DeviceRouteDeps): Route[] {
   const stateOf = (id: string) => presence.of(id)?.state ?? 'offline';
   const shown = (device: Device) => {
     const { id, createdAt } = device;
@@ -101,8 +101,10 @@ export function deviceRoutes({ devices, live, presence }: DeviceRouteDeps): Rout
       summary: 'One device, its presence, and its last reading of each stream.',
       params: DEVICE_PARAMS,
       answers: { 200: { description: 'The device.', schema: DEVICE_WITH_LAST } },
-      handle({ params: { id = '' } }) {
-        return { body: { ...shown(deviceOf(devices, id)), last: live.lastOf(id) } };
+      async handle({ params: { id = '' } }) {
+        deviceOf(devices, id);
+        const last = await lastValues.of(id);
+        return { body: { ...shown(deviceOf(devices, id)), last } };
       },
     },
     {

@@ -67,7 +67,7 @@ export const DEVICE_WITH_LAST: Schema = object(
     ...DEVICE_PROPERTIES,
     last: {
       type: 'object',
-      description: 'The newest reading of each stream since the hub started.',
+      description: 'The newest reading of each stream.',
       additionalProperties: { type: 'object' },
       examples: [{ power: { ts: 1_760_000_000_000, power: 3.5 } }],
     },

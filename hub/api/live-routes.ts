@@ -1,6 +1,6 @@
 /** The route of what happens now, as server-sent events and as a WebSocket. */
 import type { Catalog } from '../../schemas/index.ts';
-import type { LiveBatch } from '../telemetry/live.ts';
+import type { Live, LiveBatch } from '../telemetry/live.ts';
 import type { CommandRouteDeps } from './command-routes.ts';
 import { type DeviceRouteDeps, namesIn, tagsOf } from './device-routes.ts';
 import { demandKnown, filterOf, type LiveRequest } from './live-request.ts';
@@ -9,8 +9,9 @@ import { LiveTalk, type LiveTalkDeps } from './live-talk.ts';
 import { type Call, type Outlet, type Peer, query, type Route, type Schema } from './route.ts';
 
 export interface LiveRouteDeps
-  extends Pick<DeviceRouteDeps, 'devices' | 'presence' | 'live'>,
+  extends Pick<DeviceRouteDeps, 'devices' | 'presence'>,
     Pick<CommandRouteDeps, 'commands'> {
+  live: Live;
   catalog: Catalog;
   /** How often a quiet live stream gives a sign of life; 15 s. */
   liveHeartbeatMs?: number;

@@ -43,8 +43,10 @@ export interface Live {
   update(frames: readonly Frame[]): void;
   /** Tells the subscribers that something other than a reading happened. */
   tell(notice: LiveNotice): void;
-  /** The newest reading of each stream of a device, since the hub started. */
+  /** The newest reading of each stream of a device, by its time: since the hub started, and what was recalled. */
   lastOf(device: string): Record<string, Reading>;
+  /** Takes a reading of the past, which nobody is told of. */
+  recall(device: string, stream: string, reading: Reading): void;
   /** Forgets a removed device. */
   forget(device: string): void;
   /** Starts delivering; returns the function that ends it. Throws `RefusedError` (full). */
@@ -65,9 +67,7 @@ export function createLive({ maxWaiting = 1_000, maxSeries = 20_000, maxSubscrib
   const last = new Map<string, Map<string, Reading>>();
   const subscribers = new Set<Subscriber>();
 
-  function keep({ device, stream, readings }: Frame) {
-    const reading = readings.at(-1);
-    if (!reading) return;
+  function keep(device: string, stream: string, reading: Reading) {
     const streams = last.get(device);
     if (!streams) {
       last.set(device, new Map([[stream, reading]]));
@@ -80,12 +80,16 @@ export function createLive({ maxWaiting = 1_000, maxSeries = 20_000, maxSubscrib
 
   return {
     update(frames) {
-      for (const frame of frames) keep(frame);
+      for (const { device, stream, readings } of frames) {
+        const reading = newestOf(readings);
+        if (reading) keep(device, stream, reading);
+      }
       for (const subscriber of subscribers) subscriber.offer(frames);
     },
     tell(notice) {
       for (const subscriber of subscribers) subscriber.tell(notice);
     },
+    recall: keep,
     lastOf: (device) => Object.fromEntries(last.get(device) ?? []),
     forget: (device) => void last.delete(device),
     subscribe(filter, deliver) {
@@ -167,8 +171,9 @@ class Subscriber {
   #keepNewest(event: LiveEvent | LiveNotice) {
     const newest = this.#newest!;
     const series = seriesOf(event);
+    const before = newest.get(series);
     if (newest.delete(series)) this.#merged += 1;
-    newest.set(series, event);
+    newest.set(series, before && isOlder(event, before) ? before : event);
     if (newest.size <= this.#bounds.maxSeries) return;
     newest.delete(newest.keys().next().value!);
     this.#merged += 1;
@@ -192,6 +197,18 @@ class Subscriber {
       () => this.end(),
     );
   }
+}
+
+/** By its time, wherever it stands in the frame; of the same time the later one. */
+function newestOf(readings: readonly Reading[]): Reading | undefined {
+  let newest = readings[0];
+  for (const reading of readings) if (reading.ts >= newest!.ts) newest = reading;
+  return newest;
+}
+
+/** Readings of a device that catches up come late. */
+function isOlder(event: LiveEvent | LiveNotice, other: LiveEvent | LiveNotice): boolean {
+  return 'reading' in event && 'reading' in other && event.reading.ts < other.reading.ts;
 }
 
 /** No stream's name holds a colon. */

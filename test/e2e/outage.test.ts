@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestHub, type TestHub } from '../helpers/hub.ts';
 import { type Influxd, startInfluxd } from '../helpers/influxd.ts';
 import { ledgerDevice } from '../helpers/ledger.ts';
+import { connectRaw } from '../helpers/raw-device.ts';
 
 let influxd: Influxd;
 let hub: TestHub;
@@ -60,4 +61,24 @@ it.each([
   await expect.poll(() => countOf(device.id), { interval: 200 }).toBe(700);
   await expect.poll(async () => (await storeStatus()).lagFrames).toBe(0);
   await device.stop();
+});
+
+it('tells the last reading of each stream after a restart of the hub, though only one has spoken since', async () => {
+  const ts = Date.now() - 60_000;
+  let device = await connectRaw(hub, { token: await hub.addDevice('quiet') });
+  const say = async (seq: number, stream: string, reading: object) => {
+    device.say({ type: 'telemetry', seq, stream, readings: [reading] });
+    expect(await device.next()).toEqual({ type: 'ack', seq });
+  };
+  await say(1, 'environment', { ts, temperature: 21 });
+  await say(2, 'power', { ts, power: 3.5 });
+  await expect.poll(async () => (await storeStatus()).lagFrames).toBe(0);
+  const { token } = await hub.call<{ token: string }>('POST', '/v1/devices/quiet/tokens', {});
+  await hub.kill();
+  await hub.start();
+  device = await connectRaw(hub, { token });
+  await say(1, 'power', { ts: ts + 1_000, power: 4 });
+  const { last } = await hub.call<{ last: object }>('GET', '/v1/devices/quiet');
+  expect(last).toEqual({ environment: { ts, temperature: 21 }, power: { ts: ts + 1_000, power: 4 } });
+  device.close();
 });

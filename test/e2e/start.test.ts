@@ -200,6 +200,16 @@ describe('a mistake of a person', () => {
           HUB_GATEWAY__TLS__CERT_FILE: file('cert.pem', 'x'),
           HUB_GATEWAY__TLS__KEY_FILE: file('key.pem', 'x'),
         }),
+      78,
+      'gateway.tls.certFile holds no PEM',
+    ],
+    [
+      'a certificate that is cut off',
+      () =>
+        started({
+          HUB_GATEWAY__TLS__CERT_FILE: file('cert.pem', '-----BEGIN CERTIFICATE-----'),
+          HUB_GATEWAY__TLS__KEY_FILE: file('key.pem', '-----BEGIN PRIVATE KEY-----'),
+        }),
       1,
       'cert.pem with the key',
     ],

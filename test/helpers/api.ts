@@ -218,6 +218,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}, options: Partia
     keepOperatorToken: async () => {},
     audit,
     live,
+    lastValues: { of: async (id) => live.lastOf(id) },
     store,
     replay: { begin: async () => {}, status: () => STATUS.store.replay },
     metrics,

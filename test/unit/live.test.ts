@@ -45,6 +45,20 @@ describe('the last reading', () => {
     expect(live.lastOf('a')).toEqual({ power: { ts: 10, power: 1 } });
   });
 
+  it('is the newest by its time, wherever it stands in its frame', () => {
+    const live = createLive();
+    live.update([frame('a', 'power', { ts: 3, power: 3 }, { ts: 1, power: 1 }, { ts: 2, power: 2 })]);
+    expect(live.lastOf('a')).toEqual({ power: { ts: 3, power: 3 } });
+  });
+
+  it('may be recalled from the past, and is not put before what is newer', () => {
+    const live = createLive();
+    live.update([frame('a', 'power', { ts: 10, power: 1 })]);
+    live.recall('a', 'power', { ts: 5, power: 2 });
+    live.recall('a', 'machine', { ts: 4, rpm: 9 });
+    expect(live.lastOf('a')).toEqual({ power: { ts: 10, power: 1 }, machine: { ts: 4, rpm: 9 } });
+  });
+
   it('ignores a frame whose readings were all rejected', () => {
     const live = createLive();
     live.update([frame('a', 'power')]);
@@ -109,6 +123,16 @@ describe('a subscriber', () => {
     await catchUp();
     expect(times(batches[1]!)).toEqual([10, 10.5]);
     expect(batches[1]?.merged).toBe(18);
+  });
+
+  it('that is too slow gets no older reading for a newer one, when a device catches up', async () => {
+    const live = createLive({ maxWaiting: 1 });
+    const { batches, deliver, catchUp } = slowReader();
+    live.subscribe({}, deliver);
+    for (const ts of [0, 9, 3]) live.update([frame('a', 'power', { ts })]);
+    await catchUp();
+    expect(times(batches[1]!)).toEqual([9]);
+    expect(batches[1]?.merged).toBe(1);
   });
 
   it('never makes more wait than the bound, however many series there are', async () => {

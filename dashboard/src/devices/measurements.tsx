@@ -48,8 +48,8 @@ export function Measurements({ device }: DevicePartProps) {
         />
       ))}
       {heard.length === 0 && (
-        <Empty icon="status" title="No reading since the hub started">
-          Older ones show up above when the range holds any.
+        <Empty icon="status" title="No readings yet">
+          They show up here as they come.
         </Empty>
       )}
     </>

@@ -26,7 +26,7 @@ interface StreamChartsProps {
   detail: Detail;
   drawers: Drawers;
   onView(view: View): void;
-  /** When the newest reading was taken; undefined: nothing came since the hub started, and only a range that holds something is shown. */
+  /** When the newest reading was taken; undefined: the hub knows of none, and only a range that holds something is shown. */
   lastAt: number | undefined;
 }
 
