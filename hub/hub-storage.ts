@@ -31,6 +31,7 @@ const HOUR_MS = 3_600_000;
 /** Throws `UserError` for a mistake in a schema, `Unavailable` when a server must be there and is not. */
 export async function openStorage({ config, dataDir, log, stack }: HubStart): Promise<Storage> {
   const catalog = loadCatalog(config.schemas.dir);
+  for (const file of catalog.replaced) log.info({ file }, 'a schema replaces the shipped one of its name');
   const { dir = join(dataDir, 'journal'), replayHours, ...journalOptions } = config.journal;
   const journal = await openJournal({ ...journalOptions, dir, replayMs: replayHours * HOUR_MS, log });
   stack.push('journal', () => journal.close());

@@ -60,6 +60,8 @@ export interface FrameSchema extends Record<string, unknown> {
 export interface Catalog {
   streams: ReadonlyMap<string, Stream>;
   commands: ReadonlyMap<string, CommandType>;
+  /** Files of the user's folder that stand in for shipped ones of the same name. */
+  replaced: readonly string[];
 }
 
 /** One or more schema files cannot be used; the message has a line for each fault. */
@@ -86,18 +88,19 @@ const strictAjv = (allErrors = false) => {
   return ajv;
 };
 
-/** Reads the streams and commands of the contract and of the user's own folder. Throws `SchemaError`. */
+/** Reads the streams and commands of the contract and of the user's own folder, whose files come first. Throws `SchemaError`. */
 export function loadCatalog(userDir?: string): Catalog {
   const dirs = userDir === undefined ? [CONTRACT] : [CONTRACT, userDir];
   const faults: { file: string; path: string; message: string }[] = [];
   if (userDir !== undefined && !KINDS.some((kind) => existsSync(join(userDir, kind)))) {
     faults.push({ file: userDir, path: '', message: 'has no folder telemetry/ or commands/' });
   }
+  const replaced: string[] = [];
   const load = <T>(kind: (typeof KINDS)[number], build: (name: string, schema: AnySchemaObject) => T) => {
     const loaded = new Map<string, T>();
     for (const { file, name } of dirs.flatMap((dir) => schemaFiles(join(dir, kind), faults))) {
       try {
-        if (loaded.has(name)) throw new FaultList([{ path: '', message: `"${name}" exists already` }]);
+        if (loaded.has(name)) replaced.push(file);
         loaded.set(name, build(name, readJson(file) as AnySchemaObject));
       } catch (error) {
         const found = error instanceof FaultList ? error.faults : [{ path: '', message: (error as Error).message }];
@@ -106,7 +109,7 @@ export function loadCatalog(userDir?: string): Catalog {
     }
     return loaded;
   };
-  const catalog = { streams: load('telemetry', buildStream), commands: load('commands', buildCommand) };
+  const catalog = { streams: load('telemetry', buildStream), commands: load('commands', buildCommand), replaced };
   if (faults.length > 0) throw new SchemaError(faults);
   return catalog;
 }

@@ -32,7 +32,7 @@ beforeAll(async () => {
       return store.query(query);
     },
   };
-  hub = await startApi({ store: spy, catalog: { streams, commands: new Map() } });
+  hub = await startApi({ store: spy, catalog: { streams, commands: new Map(), replaced: [] } });
   await hub.devices.add('a', { tags: { floor: '1' } });
   await hub.devices.add('b', { tags: { floor: '2' } });
   await hub.devices.add('c', { tags: { floor: '1' } });
@@ -225,7 +225,7 @@ describe('several devices', () => {
   });
 
   it('are a stream when they are more than a hundred, readings or none, and each begins with the first row', async () => {
-    const crowd = await startApi({ store, catalog: { streams, commands: new Map() }, longAnswers: 1 });
+    const crowd = await startApi({ store, catalog: { streams, commands: new Map(), replaced: [] }, longAnswers: 1 });
     for (let n = 0; n < 150; n += 1) await crowd.devices.add(`0${n}`);
     await crowd.devices.add('a');
     const { body, headers } = await crowd.call('GET', `/v1/telemetry?${RANGE}&limit=3&fields=turns`);
@@ -248,7 +248,7 @@ describe('several devices with roll-ups', () => {
   beforeAll(async () => {
     const rollups = [{ name: '1m', everyMs: 60_000, keepMs: 0 }];
     rolled = await createSqliteStore({ file: join(dir, 'rolled.db'), streams, rollups });
-    own = await startApi({ store: rolled, catalog: { streams, commands: new Map() } });
+    own = await startApi({ store: rolled, catalog: { streams, commands: new Map(), replaced: [] } });
     for (const id of ['a', 'b']) await own.devices.add(id);
     await rolled.write([frameOf('a', 'probe', [{ ts: T0, level: 1 }])]);
     await rolled.rollups!.roll(T0 + 24 * HOUR_MS);
