@@ -38,6 +38,7 @@ async function startNode({ isConnected = true } = {}) {
   let link!: ScriptedLink;
   const last: Record<string, Record<string, Reading>> = {};
   const refusals: Record<string, RefusedError> = {};
+  const tokenless = new Set<string>();
   const deps = {
     connect: (will: () => Message) => {
       link = createScriptedLink('broker', will);
@@ -46,7 +47,7 @@ async function startNode({ isConnected = true } = {}) {
     codec: sparkplugCodec,
     catalog,
     devices: {
-      get: (id: string) => (states[id] ? { id } : undefined),
+      get: (id: string) => (states[id] ? { id, tokens: tokenless.has(id) ? [] : [{}] } : undefined),
       list: () => ({ devices: Object.keys(states).map((id) => ({ id })) }),
       onChange: (listener: typeof on.device) => (on.device = listener),
     },
@@ -76,7 +77,7 @@ async function startNode({ isConnected = true } = {}) {
   onTestFinished(() => node.close());
   if (isConnected) await link.connect();
   return {
-    ...{ node, states, rows, asked, last, on, refusals, make },
+    ...{ node, states, rows, asked, last, on, refusals, tokenless, make },
     get link() {
       return link;
     },
@@ -111,6 +112,19 @@ describe('a birth', () => {
     expect(numbers[1]!.value).toBe(0n);
     const rebirth = birth!.metrics.find(({ name }) => name === 'Node Control/Rebirth');
     expect(rebirth).toMatchObject({ datatype: BOOLEAN, value: false });
+  });
+
+  it('offers no commands of a device that lives on a broker, for nobody would take them', async () => {
+    const edge = await startNode({ isConnected: false });
+    edge.last.a = { power: { ts: 1_700_000_000_000, power: 12.5 } };
+    const commandsOf = (birth: { metrics: { name: string }[] } | undefined) =>
+      birth!.metrics.filter(({ name }) => name.startsWith('commands/'));
+    await edge.link.connect();
+    expect(commandsOf(edge.said()[1])).not.toEqual([]);
+    edge.tokenless.add('a');
+    edge.link.disconnect();
+    await edge.link.connect();
+    expect(commandsOf(edge.said()[1])).toEqual([]);
   });
 
   it('tells every field of the streams a device has, with type, unit and last value', async () => {

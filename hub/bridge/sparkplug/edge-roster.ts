@@ -1,10 +1,11 @@
 /** Who is there for Sparkplug's hosts, and what the birth of each device says. */
 import type { Catalog } from '../../../schemas/index.ts';
-import type { Devices } from '../../devices/devices.ts';
+import type { Device, Devices } from '../../devices/devices.ts';
 import type { PresenceBook } from '../../devices/presence.ts';
 import type { Live } from '../../telemetry/live.ts';
 import type { Repertoire } from '../repertoire.ts';
 import type { EdgeSession } from './edge-session.ts';
+import type { Offer } from './sparkplug.ts';
 
 export interface RosterDeps {
   catalog: Catalog;
@@ -31,6 +32,11 @@ export function createEdgeRoster({ catalog, devices, presence, live, repertoire 
     return state !== 'offline' && devices.get(device) !== undefined;
   }
 
+  /** A device without a token never connects: it lives on a broker, and nobody would take a command. */
+  function offerOf(device: Device | undefined): Offer {
+    return { streams: catalog.streams, commands: device?.tokens.length ? catalog.commands : new Map() };
+  }
+
   return {
     isThere,
     *present() {
@@ -43,7 +49,7 @@ export function createEdgeRoster({ catalog, devices, presence, live, repertoire 
     async bear(session, device, stream) {
       const streams = new Set(repertoire.of(device).keys());
       if (stream !== undefined) streams.add(stream);
-      await session.bearDevice(device, streams, live.lastOf(device), catalog);
+      await session.bearDevice(device, streams, live.lastOf(device), offerOf(devices.get(device)));
     },
   };
 }

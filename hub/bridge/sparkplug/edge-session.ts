@@ -1,5 +1,4 @@
 /** One connection of the Sparkplug edge node: counts its messages, and knows who was born in it. */
-import type { Catalog } from '../../../schemas/index.ts';
 import { Unavailable } from '../../kit/errors.ts';
 import type { Reading } from '../../telemetry/reading.ts';
 import { type BrokerLink, RefusedByBroker } from '../link/link-port.ts';
@@ -8,6 +7,7 @@ import {
   type EdgeNodeName,
   type MessageKind,
   type Metric,
+  type Offer,
   SEQUENCES,
   type SparkplugCodec,
   sparkplugTopic,
@@ -63,9 +63,9 @@ export class EdgeSession {
     device: string,
     streams: ReadonlySet<string>,
     last: Readonly<Record<string, Reading>>,
-    catalog: Catalog,
+    offer: Offer,
   ): Promise<void> {
-    await this.#say('DBIRTH', device, deviceMetrics(streams, last, catalog, Date.now()));
+    await this.#say('DBIRTH', device, deviceMetrics(streams, last, offer, Date.now()));
     this.#born.set(device, streams);
   }
 

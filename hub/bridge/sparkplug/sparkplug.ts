@@ -73,11 +73,14 @@ export const nodeMetrics = (bdSeq: number, version: string, timestamp: number): 
   { name: 'Properties/Hub Version', type: 'String', value: version, timestamp },
 ];
 
+/** What a device may say and be told. */
+export type Offer = Pick<Catalog, 'streams' | 'commands'>;
+
 /** Of DBIRTH: every field of every stream that the device is known to send, with the last value, and its commands. */
 export function deviceMetrics(
   seen: Iterable<string>,
   last: Readonly<Record<string, Reading>>,
-  { streams, commands }: Catalog,
+  { streams, commands }: Offer,
   now: number,
 ): Metric[] {
   const measured = [...seen].flatMap((name) => {
