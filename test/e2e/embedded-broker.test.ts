@@ -266,7 +266,7 @@ describe('hub start with an embedded broker', () => {
       HUB_MQTT__LISTENER__KEY_FILE: '/nowhere/key.pem',
     };
     const { code, stderr } = await failedStart(files);
-    expect(code).toBe(1);
-    expect(stderr).toContain('The certificate /nowhere/cert.pem with the key /nowhere/key.pem cannot be used');
+    expect(code).toBe(78);
+    expect(stderr).toContain('HUB_MQTT__LISTENER__CERT_FILE: mqtt.listener.certFile cannot be read');
   });
 });
