@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Field } from '../hub/catalog.ts';
-import { fieldValue, localTime, unitSign } from '../kit/format.ts';
+import { fieldValue, localTime, unitSign, utcClock } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
 import { axesFor } from './axes.uplot.ts';
 import type { Scale } from './scale.ts';
@@ -66,7 +66,7 @@ export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onRes
         <span class="chart-title">
           {field.title} <small>{unitSign(field.unit)}</small>
         </span>
-        <output>{readout.value}</output>
+        <output title={readout.value}>{readout.value}</output>
       </figcaption>
       <div
         ref={box}
@@ -91,7 +91,8 @@ function textAt(plot: uPlot, index: number, field: Field, scale: Scale): string 
   const [times, means, mins, maxs] = plot.data as [number[], ...(number | null)[][]];
   const [mean, min, max] = [means?.[index], mins?.[index], maxs?.[index]];
   if (mean === null || mean === undefined) return '';
-  const at = localTime(times[index]! * 1_000);
+  const atMs = times[index]! * 1_000;
+  const at = `${localTime(atMs)} · ${utcClock(atMs)}`;
   if (scale.stepped) return `${scale.label(mean)} · ${at}`;
   const band = min !== max ? ` (${scale.label(min!)} to ${scale.label(max!)})` : '';
   return `${fieldValue(mean, field)}${band} · ${at}`;
