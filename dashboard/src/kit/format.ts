@@ -123,8 +123,8 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 /** The time of the day in the viewer's zone. */
 export const clockTime = (atMs: number): string => CLOCK.format(atMs);
 
-/** The time of the day in UTC, for places where the day is told beside it. */
-export const utcClock = (atMs: number): string => `${new Date(atMs).toISOString().slice(11, 19)} UTC`;
+/** A moment in UTC, to the second. */
+export const utcSecond = (atMs: number): string => `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 /** A moment in UTC, to the millisecond. */
 export const utcTime = (atMs: number): string =>

@@ -9,7 +9,7 @@ import { type Device, endWords } from '../../../dashboard/src/hub/devices.ts';
 import { together } from '../../../dashboard/src/hub/live.ts';
 import { changesFor } from '../../../dashboard/src/hub/live.ws.ts';
 import { concernsOf, type HubStatus, quarantineWords, sinkWords } from '../../../dashboard/src/hub/status.ts';
-import { bytes, distance, fieldValue, measured, span, unitSign, utcClock } from '../../../dashboard/src/kit/format.ts';
+import { bytes, distance, fieldValue, measured, span, unitSign, utcSecond } from '../../../dashboard/src/kit/format.ts';
 import { ofAllKinds } from '../../../dashboard/src/overview/kinds.ts';
 import { type Alert, alertConcerns } from '../../../dashboard/src/pages/alert-words.ts';
 import { linkTo, placeOf } from '../../../dashboard/src/router.ts';
@@ -56,7 +56,7 @@ describe('numbers', () => {
     ]);
     expect(distance(0, 200_000)).toBe('3 min ago');
     expect(distance(7_200_000, 0)).toBe('in 2 h');
-    expect(utcClock(Date.UTC(2026, 1, 3, 4, 5, 6, 789))).toBe('04:05:06 UTC');
+    expect(utcSecond(Date.UTC(2026, 1, 3, 4, 5, 6, 789))).toBe('2026-02-03 04:05:06 UTC');
   });
 });
 
