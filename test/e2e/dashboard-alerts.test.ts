@@ -61,7 +61,7 @@ it('is added, changed, fires by its new limit, and is over', async () => {
   await form.getByLabel('Severity').selectOption('critical');
   await form.getByRole('button', { name: 'Save' }).click();
   await form.waitFor({ state: 'detached' });
-  await rule.getByText('Temperature above 40').waitFor();
+  await rule.getByText('Temperature above 40 °C (over at 35 °C), every device').waitFor();
   const changed = await ruleCalled('too-warm');
   expect(changed).toMatchObject({ above: 40, clear: 35, severity: 'critical', description: 'open the door' });
   expect(changed).not.toHaveProperty('selector');
@@ -73,6 +73,16 @@ it('is added, changed, fires by its new limit, and is over', async () => {
   await isNow(38);
   await isNow(30);
   await alert.getByText('resolved').waitFor();
+  expect(watched.problems()).toEqual([]);
+});
+
+it('says of what is not wrong for long enough that it is so now, and after how long it fires', async () => {
+  const { page } = watched;
+  const cold = { id: 'cold', kind: 'field', stream: 'environment', field: 'temperature', below: 5, forMs: 3_600_000 };
+  await hub.call('POST', '/v1/alerts/rules', cold);
+  await isNow(4);
+  await page.reload();
+  await page.getByText('oven: Temperature below 5 °C now (4 °C), fires when that has lasted 1 h').waitFor();
   expect(watched.problems()).toEqual([]);
 });
 

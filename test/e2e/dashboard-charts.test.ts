@@ -111,10 +111,33 @@ it('range and detail are in the address, by the name on their button', async () 
   await page.getByRole('button', { name: '24 h' }).click();
   await page.getByLabel('Detail').selectOption({ label: '10 min' });
   await page.getByText('The last 24 h, live.').waitFor();
-  expect(page.url()).toContain('#/devices/linked?range=1d&detail=10m');
+  expect(page.url()).toContain('#/devices/linked?range=24h&detail=10m');
   await page.reload();
   await page.getByText('The last 24 h, live.').waitFor();
   expect(await page.getByLabel('Detail').inputValue()).toBe('10m');
+  await goTo('linked?range=90m');
+  await page.getByText('The last 1 h 30 min, live.').waitFor();
+});
+
+it('pointing at a chart tells the time in UTC, too', async () => {
+  await device('pointed', 'environment', [{ ts: Date.UTC(2026, 0, 2, 3, 4, 5), temperature: 21 }]);
+  await goTo('pointed');
+  await page.getByRole('button', { name: 'Go there' }).click();
+  await page.locator('.plot .u-over').first().hover();
+  await page.getByText(/2026-01-02 03:04:05 UTC$/).waitFor();
+  await page.locator('output').getByText('21 °C').waitFor();
+});
+
+it('a tile of the overview shows what its device speaks now, not what it spoke', async () => {
+  const raw = await connectRaw(hub, { token: await hub.addDevice('turned') });
+  raw.say({ type: 'telemetry', seq: 1, stream: 'power', readings: [{ ts: Date.now() - HOUR_MS, power: 7 }] });
+  while ((await raw.next()).type !== 'ack');
+  await page.reload();
+  const tile = page.getByRole('link', { name: /^turned/ });
+  await tile.getByText('7 W').waitFor();
+  raw.say({ type: 'telemetry', seq: 2, stream: 'environment', readings: [{ temperature: 21 }] });
+  await tile.getByText('21 °C').waitFor();
+  raw.close();
 });
 
 it('labels of an axis are not cut, and values have the digits that matter', async () => {

@@ -120,7 +120,7 @@ const viewport = { width: 1280, height: 800 };
 const LOOKS = [
   ['light', { colorScheme: 'light', viewport }],
   ['dark', { colorScheme: 'dark', viewport }],
-  ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ['phone', { colorScheme: 'light', viewport: { width: 375, height: 812 }, hasTouch: true, isMobile: true }],
 ] as const;
 
 describe.each(LOOKS)('in %s', (look, options) => {

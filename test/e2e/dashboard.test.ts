@@ -88,6 +88,8 @@ describe('signing in', () => {
     await page.goto(`${hub.api}/#/devices/room-0001/commands`);
     await page.getByRole('heading', { name: 'room-0001' }).waitFor();
     expect(await page.getByRole('button', { name: 'Send' }).count()).toBe(0);
+    await page.goto(`${hub.api}/#/devices/room-0001/audit`);
+    await page.getByText('Audit needs the role operator').waitFor();
     expect(watched.problems()).toEqual([]);
   });
 });
@@ -109,6 +111,19 @@ describe('a person who is signed in', () => {
     await page.getByRole('link', { name: 'room-0001' }).click();
     await page.getByText('Last values').waitFor();
     await changes('.value strong');
+  });
+
+  it('is told that there is no such device, and led back to those that there are, sorted as before', async () => {
+    await page.goto(`${hub.api}/#/devices`);
+    await page.getByRole('columnheader', { name: 'Device' }).getByRole('button').click();
+    await page.waitForURL('**/#/devices?sort=-id');
+    await page.reload();
+    await page.getByRole('columnheader', { name: 'Device' }).and(page.locator('[aria-sort=descending]')).waitFor();
+    await page.goto(`${hub.api}/#/devices/ghost`);
+    await page.getByRole('heading', { name: 'There is no device “ghost”' }).waitFor();
+    await page.getByRole('link', { name: 'Go to the list of devices' }).click();
+    await page.getByRole('link', { name: 'room-0001' }).waitFor();
+    expect(watched.problems()).toEqual(['404 /v1/devices/ghost']);
   });
 
   it('zooms into a chart by dragging, and comes back to what is live', async () => {
@@ -162,6 +177,11 @@ describe('a person who is signed in', () => {
     await page.getByLabel('For').fill('2');
     await page.getByRole('button', { name: 'Send' }).click();
     await page.locator('.sent').getByText('succeeded').first().waitFor();
+    await page.getByLabel('Command', { exact: true }).selectOption({ label: 'Reboot' });
+    await page
+      .locator('.sent')
+      .getByRole('heading', { name: /Identify.*succeeded/ })
+      .waitFor();
     const { commands } = await hub.call<{ commands: object[] }>('GET', '/v1/devices/room-0001/commands');
     expect(commands).toMatchObject([{ name: 'identify', params: { seconds: 2 }, actor: 'operator:admin' }]);
     await page.getByRole('link', { name: 'Commands', exact: true }).first().click();

@@ -3,7 +3,7 @@ import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Field } from '../hub/catalog.ts';
-import { fieldValue, localTime, unitSign } from '../kit/format.ts';
+import { fieldValue, localTime, unitSign, utcSecond } from '../kit/format.ts';
 import { colour, theme } from '../kit/theme.ts';
 import { axesFor } from './axes.uplot.ts';
 import type { Scale } from './scale.ts';
@@ -31,21 +31,21 @@ const LONE_PX = 6;
 /** Draws when the page says so. What it shows is also said in words, for those who do not see it. */
 export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onReset }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
-  const readout = useSignal('');
+  const readout = useSignal(NOTHING);
   const latest = useRef({ shown, onZoom, onReset });
   latest.current = { shown, onZoom, onReset };
   const look = theme.value;
   // A theme has other colours, so the chart is made anew.
   useEffect(() => {
     const element = box.current!;
-    const tell = (text: string) => {
-      readout.value = text;
+    const tell = (words: Readout) => {
+      readout.value = words;
     };
     const plot = new uPlot(
       optionsFor(element.clientWidth, scale, hue, {
         zoom: (from, to) => latest.current.onZoom(from, to),
         reset: () => latest.current.onReset(),
-        point: (index) => tell(index === null ? '' : textAt(plot, index, field, scale)),
+        point: (index) => tell(index === null ? NOTHING : readoutAt(plot, index, field, scale)),
       }),
       series.columns(),
       element,
@@ -66,7 +66,8 @@ export function Chart({ field, scale, series, drawers, hue, shown, onZoom, onRes
         <span class="chart-title">
           {field.title} <small>{unitSign(field.unit)}</small>
         </span>
-        <output>{readout.value}</output>
+        <output>{readout.value.value}</output>
+        <small>{readout.value.times}</small>
       </figcaption>
       <div
         ref={box}
@@ -86,15 +87,22 @@ function inWords(field: Field, scale: Scale, series: Series): string {
   return `${field.title} over time; ${value} at ${localTime(last.ts)}`;
 }
 
+/** What the cursor points at, and when that was, by the viewer's clock and in UTC. */
+interface Readout {
+  value: string;
+  times: string;
+}
+const NOTHING: Readout = { value: '', times: '' };
+
 /** The mean, and the least and the most when they differ. */
-function textAt(plot: uPlot, index: number, field: Field, scale: Scale): string {
+function readoutAt(plot: uPlot, index: number, field: Field, scale: Scale): Readout {
   const [times, means, mins, maxs] = plot.data as [number[], ...(number | null)[][]];
   const [mean, min, max] = [means?.[index], mins?.[index], maxs?.[index]];
-  if (mean === null || mean === undefined) return '';
-  const at = localTime(times[index]! * 1_000);
-  if (scale.stepped) return `${scale.label(mean)} · ${at}`;
+  if (mean === null || mean === undefined) return NOTHING;
+  const atMs = times[index]! * 1_000;
   const band = min !== max ? ` (${scale.label(min!)} to ${scale.label(max!)})` : '';
-  return `${fieldValue(mean, field)}${band} · ${at}`;
+  const value = scale.stepped ? scale.label(mean) : `${fieldValue(mean, field)}${band}`;
+  return { value, times: `${localTime(atMs)} · ${utcSecond(atMs)}` };
 }
 
 function redraw(plot: uPlot, series: Series, scale: Scale, fromMs: number, toMs: number): void {

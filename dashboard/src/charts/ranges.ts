@@ -11,7 +11,7 @@ export const RANGES = [
   ['5m', '5 min', 300_000],
   ['1h', '1 h', 3_600_000],
   ['6h', '6 h', 21_600_000],
-  ['1d', '24 h', 86_400_000],
+  ['24h', '24 h', 86_400_000],
   ['7d', '7 d', 604_800_000],
   ['30d', '30 d', 2_592_000_000],
 ] as const;
@@ -70,7 +70,7 @@ export function moved(view: View, direction: -1 | 1, nowMs: number): View {
 /** What is shown first. */
 export const FIRST_RANGE = RANGES[0];
 
-/** A view as parts of an address: `range` is a name such as `6h` or milliseconds, `from` and `to` are Unix milliseconds. */
+/** A view as parts of an address: `range` is a duration such as `6h`, or milliseconds, `from` and `to` are Unix milliseconds. */
 export function queryOf(view: View): { range?: string; from?: string; to?: string } {
   if (!view.live) return { from: `${Math.round(view.from)}`, to: `${Math.round(view.to)}` };
   if (spanOf(view) === FIRST_RANGE[2]) return {};
@@ -81,9 +81,16 @@ export function queryOf(view: View): { range?: string; from?: string; to?: strin
 export function viewOf(query: URLSearchParams, nowMs: number): View {
   const [from, to] = [wholeOf(query.get('from')), wholeOf(query.get('to'))];
   if (from !== undefined && to !== undefined && from < to && from < nowMs) return zoomed(from, to, nowMs);
-  const range = query.get('range');
-  const spanMs = RANGES.find(([name]) => name === range)?.[2] ?? wholeOf(range);
-  return liveView(spanMs !== undefined && spanMs >= MIN_SPAN_MS ? spanMs : FIRST_RANGE[2], nowMs);
+  const spanMs = durationOf(query.get('range') ?? '');
+  return liveView(spanMs >= MIN_SPAN_MS && spanMs <= nowMs ? spanMs : FIRST_RANGE[2], nowMs);
+}
+
+const UNITS_MS: Record<string, number> = { '': 1, ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds of `90s`, `15m`, `24h`, `7d` as people and the CLI write them, or of a bare number; NaN: it is none. */
+function durationOf(text: string): number {
+  const [, amount, unit = ''] = /^(\d+)(ms|s|m|h|d)?$/.exec(text) ?? [];
+  return Number(amount) * UNITS_MS[unit]!;
 }
 
 /** Times beyond these are no dates. */

@@ -9,7 +9,7 @@ import { PickField } from '../kit/fields.tsx';
 import { Mistaken, readAll } from '../kit/form-values.ts';
 import { Trouble } from '../kit/parts.tsx';
 import { useForm } from '../kit/use-form.ts';
-import { Life, StateBadge } from './command-parts.tsx';
+import { commandTitle, Life, StateBadge } from './command-parts.tsx';
 import { type FormField, formFieldsOf, initialValues, paramsOf, type Values } from './form-model.ts';
 import { SchemaFields } from './schema-fields.tsx';
 
@@ -116,7 +116,9 @@ export function SendForm({ device, isOnline }: { device: string; isOnline: boole
       </footer>
       {sent && (
         <div class="sent" role="status">
-          <StateBadge state={sent.state} />
+          <h3>
+            {commandTitle(sent.name)} <StateBadge state={sent.state} />
+          </h3>
           <Life command={sent} />
           {sent.error && <p class="notice bad">{sent.error.message}</p>}
           {sent.value !== undefined && <pre class="block">{JSON.stringify(sent.value, null, 2)}</pre>}

@@ -1,5 +1,6 @@
-/** How devices are searched and filtered. */
+/** How devices are searched, filtered and sorted. */
 import type { Device, PresenceState } from '../hub/devices.ts';
+import type { Sorting } from '../kit/table.tsx';
 
 export interface DeviceFilter {
   /** Every word of it must be in the id, the description or a tag. */
@@ -47,4 +48,18 @@ export function tagsOf(devices: readonly Device[], most = 200): string[] {
     .sort(([a, some], [b, others]) => others - some || a.localeCompare(b))
     .slice(0, most)
     .map(([tag]) => tag);
+}
+
+/** By the id from A on. */
+const FIRST_SORTING: Sorting = { column: 'id', down: false };
+
+/** Sorting as a part of an address: `presence`, or `-presence` downwards; nothing for the first one. */
+export function sortText({ column, down }: Sorting): string {
+  return column === FIRST_SORTING.column && !down ? '' : `${down ? '-' : ''}${column}`;
+}
+
+/** The sorting of an address; the first one when it names none of these columns. */
+export function sortingOf(text: string | null, columns: readonly { name: string }[]): Sorting {
+  const [, sign = '', column = ''] = /^(-?)(.*)$/.exec(text ?? '') ?? [];
+  return columns.some(({ name }) => name === column) ? { column, down: sign !== '' } : FIRST_SORTING;
 }

@@ -4,7 +4,7 @@ import { SendForm } from '../commands/send-form.tsx';
 import { hasRoute } from '../hub/catalog.ts';
 import { get, path } from '../hub/client.http.ts';
 import type { Command } from '../hub/commands.ts';
-import type { DeviceSession } from '../hub/devices.ts';
+import { type DeviceSession, endWords } from '../hub/devices.ts';
 import { usePaged } from '../hub/paged.ts';
 import { useResource } from '../hub/resource.ts';
 import { may } from '../hub/session.ts';
@@ -63,11 +63,6 @@ const SESSION_COLUMNS: Column<DeviceSession>[] = [
     cell: ({ readings }) => (readings === undefined ? '–' : count(readings)),
   },
 ];
-
-function endWords({ endedAt, reason, detail, closeCode }: DeviceSession) {
-  if (endedAt === undefined) return 'connected now';
-  return [reason, detail, closeCode !== undefined && `(${closeCode})`].filter(Boolean).join(' ');
-}
 
 /** The last connections. */
 export function DeviceSessions({ device }: DevicePartProps) {

@@ -1,12 +1,12 @@
 /** One device: what it measures, what it was told, how it was connected, and what can be done with it. */
 import type { ComponentType } from 'preact';
-import { get } from '../hub/client.http.ts';
+import { get, HubRefusal } from '../hub/client.http.ts';
 import { type DeviceWithLast, deviceUrl } from '../hub/devices.ts';
 import { presencesIn, useLive } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
-import { may, type Role } from '../hub/session.ts';
+import { may, type Role, session } from '../hub/session.ts';
 import { Icon } from '../kit/icons.tsx';
-import { Trouble, Waiting } from '../kit/parts.tsx';
+import { Empty, Trouble, Waiting } from '../kit/parts.tsx';
 import { Ago } from '../kit/time.tsx';
 import { linkTo, place } from '../router.ts';
 import { DeviceAudit, DeviceCommands, DeviceGaps, DeviceQuarantine, DeviceSessions } from './device-lists.tsx';
@@ -47,40 +47,77 @@ export function DevicePage({ id }: { id: string }) {
     resource.set((device) => ({ ...device, presence, online: presence.state !== 'offline' }));
   });
   const { data: device, error, reload } = resource;
-  if (!device) return error ? <Trouble error={error} onRetry={reload} /> : <Waiting />;
+  if (!device) return error ? <Unknown id={id} error={error} reload={reload} /> : <Waiting />;
   const name = place.value.parts[2] ?? '';
-  const tabs = TABS.filter(({ role }) => role === undefined || may(role));
-  const tab = tabs.find((one) => one.name === name) ?? tabs[0]!;
+  const isOpen = ({ role }: Tab) => role === undefined || may(role);
+  const tab = TABS.find((one) => one.name === name);
   return (
     <>
       <Head device={device} />
       <nav class="tabs" aria-label="Parts of the device">
-        {tabs.map(({ name: other, title }) => (
+        {TABS.filter(isOpen).map(({ name: other, title }) => (
           <a
             key={other}
             href={linkTo(['devices', id, ...(other === '' ? [] : [other])])}
-            aria-current={other === tab.name ? 'page' : undefined}
+            aria-current={other === name ? 'page' : undefined}
           >
             {title}
           </a>
         ))}
       </nav>
       {error && <Trouble error={error} onRetry={reload} />}
-      <tab.part device={device} reload={reload} />
+      {tab && isOpen(tab) ? <tab.part device={device} reload={reload} /> : <Closed id={id} tab={tab} />}
     </>
+  );
+}
+
+/** There is no such device, or what the hub said instead of telling of it. */
+function Unknown({ id, error, reload }: { id: string; error: Error; reload(): void }) {
+  const isMissing = error instanceof HubRefusal && error.code === 'not-found';
+  return (
+    <>
+      <Crumbs />
+      {!isMissing && <Trouble error={error} onRetry={reload} />}
+      {isMissing && (
+        <div class="empty" role="alert">
+          <Icon name="devices" size={32} />
+          <h1>There is no device “{id}”</h1>
+          <p>
+            It was removed, or its id is written otherwise. <a href="#/devices">Go to the list of devices</a>.
+          </p>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** A part that the role does not open, or that there is not. */
+function Closed({ id, tab }: { id: string; tab: Tab | undefined }) {
+  const title = tab ? `${tab.title} needs the role ${tab.role}` : 'A device has no such part';
+  return (
+    <Empty icon="operators" title={title}>
+      {tab && `Yours is ${session.value?.role}. `}
+      <a href={linkTo(['devices', id])}>Go to the measurements</a>.
+    </Empty>
   );
 }
 
 /** The hub's word; then it counts from when the device was added. */
 const NEVER = 'never connected';
 
+function Crumbs() {
+  return (
+    <p class="crumbs">
+      <a href="#/devices">Devices</a> <Icon name="right" size={14} />
+    </p>
+  );
+}
+
 function Head({ device }: { device: DeviceWithLast }) {
   const { id, presence, enabled, tags, description } = device;
   return (
     <div class="device-head">
-      <p class="crumbs">
-        <a href="#/devices">Devices</a> <Icon name="right" size={14} />
-      </p>
+      <Crumbs />
       <div class="page-head">
         <h1>{id}</h1>
         <PresenceBadge presence={presence} enabled={enabled} />

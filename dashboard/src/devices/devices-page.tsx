@@ -10,7 +10,7 @@ import { type Column, type Sorting, sorted, Table } from '../kit/table.tsx';
 import { Ago } from '../kit/time.tsx';
 import { goTo, linkTo, place } from '../router.ts';
 import { AddDevice } from './add-device.tsx';
-import { type DeviceFilter, fits, tagsOf } from './device-filter.ts';
+import { type DeviceFilter, fits, sortingOf, sortText, tagsOf } from './device-filter.ts';
 import { PresenceBadge, Tags } from './device-parts.tsx';
 import { useFleet } from './fleet.ts';
 
@@ -67,24 +67,23 @@ function filterOf(query: URLSearchParams): DeviceFilter {
   return { text: query.get('search') ?? '', presence, tag: query.get('tag') ?? '' };
 }
 
-/** The filter is in the address, so that it can be shared and gone back to. */
+/** Filter and sorting are in the address, so that it can be shared and gone back to. */
 export function DevicesPage() {
   const fleet = useFleet();
-  const [sorting, setSorting] = useState<Sorting>({ column: 'id', down: false });
   const [adding, setAdding] = useState(false);
-  const filter = filterOf(place.value.query);
+  const { query } = place.value;
+  const filter = filterOf(query);
   const { text, presence, tag } = filter;
-  const change = (next: Partial<DeviceFilter>) => {
-    const { text: search, ...rest } = { ...filter, ...next };
-    goTo(linkTo(['devices'], { search, ...rest }), { replace: true });
-  };
+  const sorting = sortingOf(query.get('sort'), COLUMNS);
+  const show = ({ text: search, ...rest }: DeviceFilter, by: Sorting) =>
+    goTo(linkTo(['devices'], { search, ...rest, sort: sortText(by) }), { replace: true });
   const shown = useMemo(() => {
     return sorted(
       (fleet.data ?? []).filter((device) => fits(device, { text, presence, tag })),
       COLUMNS,
       sorting,
     );
-  }, [fleet.data, text, presence, tag, sorting]);
+  }, [fleet.data, text, presence, tag, sortText(sorting)]);
   return (
     <>
       <div class="page-head">
@@ -96,7 +95,7 @@ export function DevicesPage() {
           </button>
         )}
       </div>
-      <Filters filter={filter} onChange={change} devices={fleet.data ?? []} />
+      <Filters filter={filter} onChange={(next) => show({ ...filter, ...next }, sorting)} devices={fleet.data ?? []} />
       {fleet.error && <Trouble error={fleet.error} onRetry={fleet.reload} />}
       <div class="fills table-fills">
         {fleet.data ? (
@@ -107,7 +106,7 @@ export function DevicesPage() {
             keyOf={({ id }) => id}
             onOpen={({ id }) => goTo(linkTo(['devices', id]))}
             sorting={sorting}
-            onSort={setSorting}
+            onSort={(by) => show(filter, by)}
             empty={<NoDevices any={fleet.data.length > 0} />}
           />
         ) : (

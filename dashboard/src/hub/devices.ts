@@ -50,6 +50,13 @@ export interface DeviceSession {
   readings?: number;
 }
 
+/** How a session ended: `flood: the same frames again and again (4003)`. */
+export function endWords({ endedAt, reason, detail, closeCode }: DeviceSession): string {
+  if (endedAt === undefined) return 'connected now';
+  const why = [reason, detail].filter(Boolean).join(': ');
+  return closeCode === undefined ? why : `${why} (${closeCode})`;
+}
+
 const PAGE = 1_000;
 
 /** All devices, in pages; `onPage` is told after each what is known so far. Throws `HubRefusal`, `HubAway`. */

@@ -70,6 +70,12 @@ export function sinkWords(sink: SinkStatus): string {
   return lagFrames > 0 ? `${state}, ${span(lagMs)} behind` : state;
 }
 
+/** What was refused and kept, and what found no room: it is refused all the same, and its device is told. */
+export function quarantineWords({ readings, dropped }: HubStatus['quarantine']): string {
+  const left = `${count(dropped)} more found no room and ${dropped === 1 ? 'was' : 'were'} not kept, and the device was told`;
+  return dropped === 0 ? `${count(readings)} kept` : `${count(readings)} kept; ${left}`;
+}
+
 /** Everything in the status that should not be so. */
 export function concernsOf(status: HubStatus): Concern[] {
   return [...journalConcerns(status), ...sinkConcerns(status), ...deviceConcerns(status)].sort(
@@ -137,7 +143,8 @@ function deviceConcerns({ devices, quarantine }: HubStatus): Concern[] {
     });
   }
   if (quarantine.readings > 0) {
-    const text = `They were refused${quarantine.dropped > 0 ? `, and ${count(quarantine.dropped)} had to make room` : ''}; each has its reason.`;
+    const lost = quarantine.dropped > 0 ? ` ${count(quarantine.dropped)} more found no room.` : '';
+    const text = `They were refused; each has its reason.${lost}`;
     concerns.push({
       grave: false,
       title: `${things(quarantine.readings, 'reading')} in quarantine`,

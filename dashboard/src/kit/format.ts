@@ -90,7 +90,7 @@ export function bytes(value: number): string {
 /** A span in its two largest units: "2 h 5 min"; below a second in milliseconds. */
 export function span(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
-  if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
+  if (ms < 10_000) return `${Number((ms / 1_000).toFixed(1))} s`;
   const first = SPANS.findIndex(([, unitMs]) => ms >= unitMs);
   const [unit, unitMs] = SPANS[first]!;
   const next = SPANS[first + 1];
@@ -122,6 +122,9 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' });
 
 /** The time of the day in the viewer's zone. */
 export const clockTime = (atMs: number): string => CLOCK.format(atMs);
+
+/** A moment in UTC, to the second. */
+export const utcSecond = (atMs: number): string => `${new Date(atMs).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 /** A moment in UTC, to the millisecond. */
 export const utcTime = (atMs: number): string =>

@@ -11,6 +11,7 @@ import { fieldValue } from '../kit/format.ts';
 import { Card, Empty } from '../kit/parts.tsx';
 import { now } from '../kit/time.tsx';
 import { linkTo } from '../router.ts';
+import { isOver } from './handover.ts';
 import { ofAllKinds } from './kinds.ts';
 import { POINTS, SPAN_MS, Trace } from './trace.ts';
 
@@ -50,16 +51,23 @@ async function someOnline(signal: AbortSignal): Promise<Device[]> {
   return ofAllKinds(devices, SHOWN);
 }
 
-/** The first number of the first stream of each, as it comes; its past once. */
+/** The first number of the stream that each speaks, as it comes; its past once. */
 function useTraces(ids: string[]): ReadonlyMap<string, Trace> {
   const traces = useRef(new Map<string, Trace>()).current;
   const [, draw] = useState(0);
   const drawnAt = useRef(0);
+  const next = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useLive({ readings: ids }, (news) => {
     for (const { device, stream, reading } of readingsIn(news)) hear(traces, device, stream, reading);
-    if (Date.now() - drawnAt.current < DRAW_MS) return;
-    drawnAt.current = Date.now();
-    draw(drawnAt.current);
+    // What came last is drawn, too, when nothing follows it.
+    next.current ??= setTimeout(
+      () => {
+        next.current = undefined;
+        drawnAt.current = Date.now();
+        draw(drawnAt.current);
+      },
+      Math.max(0, drawnAt.current + DRAW_MS - Date.now()),
+    );
   });
   return traces;
 }
@@ -68,14 +76,15 @@ type News = { ts: number } & Record<string, unknown>;
 
 function hear(traces: Map<string, Trace>, device: string, stream: string, reading: News): void {
   const known = traces.get(device);
-  if (known && known.stream !== stream) return;
-  const trace = known ?? begin(traces, device, stream, reading);
+  const own = known?.stream === stream ? known : undefined;
+  if (known && !own && !isOver(known.line, reading.ts)) return;
+  const trace = own ?? begin(traces, device, stream, reading);
   const value = trace && reading[trace.field];
   if (!trace || typeof value !== 'number') return;
   trace.hear(reading.ts, value, Date.now());
 }
 
-/** What is drawn of a device is decided by its first reading; what it said before is asked for. */
+/** What is drawn of a device is decided by a reading of it; what it said before is asked for. */
 function begin(traces: Map<string, Trace>, device: string, stream: string, reading: News): Trace | undefined {
   const numbers = streamOf(stream)?.fields.filter(({ type }) => type === 'number' || type === 'integer') ?? [];
   const present = numbers.filter(({ name }) => typeof reading[name] === 'number');

@@ -66,8 +66,19 @@ export const SEVERITY_TONES: Record<Severity, Tone> = { info: 'calm', warning: '
 
 /** What a rule watches, in a sentence. */
 export function ruleWords(rule: Rule): string {
-  const lasting = rule.forMs > 0 && rule.kind !== 'no-reading' ? ` for ${span(rule.forMs)}` : '';
-  return `${wrong(rule)}${lasting}${ofWhom(rule)}`;
+  const { kind, stream = '', field = '', clear, forMs } = rule;
+  const back = clear === undefined ? '' : ` (over at ${fieldValue(clear, fieldOf(stream, field))})`;
+  const lasting = forMs > 0 && kind !== 'no-reading' ? ` for ${span(forMs)}` : '';
+  return `${wrong(rule)}${back}${lasting}${ofWhom(rule)}`;
+}
+
+/** What an alert is about. The hub's summary tells it as it is when it fires: one that is pending has not lasted so long. */
+export function alertWords({ state, device, sink, value, summary }: Alert, rule: Rule | undefined): string {
+  if (state !== 'pending' || !rule) return summary;
+  const who = device === undefined ? '' : `${device}: `;
+  const found = rule.kind === 'field' ? ` (${fieldValue(value, fieldOf(rule.stream ?? '', rule.field ?? ''))})` : '';
+  const now = `${wrong({ ...rule, ...(sink !== undefined && { sink }) })} now${found}`;
+  return `${who}${now}, fires when that has lasted ${span(rule.forMs)}`;
 }
 
 function wrong({

@@ -15,18 +15,18 @@ import { linkTo } from '../router.ts';
 import { Channels } from './alert-channels.tsx';
 import { RuleForm } from './alert-rule-form.tsx';
 import { AlertRules } from './alert-rules.tsx';
-import { ALERT_TONES, type Alert, type Rule } from './alert-words.ts';
+import { ALERT_TONES, type Alert, alertWords, type Rule } from './alert-words.ts';
 
 const ASK_MS = 3_000;
 
-const COLUMNS: Column<Alert>[] = [
+const columnsFor = (rules: readonly Rule[]): Column<Alert>[] => [
   {
     name: 'state',
     title: 'State',
     width: '116px',
     cell: ({ state }) => <Badge tone={ALERT_TONES[state]}>{state}</Badge>,
   },
-  { name: 'summary', title: 'What', wraps: true, cell: ({ summary }) => <span title={summary}>{summary}</span> },
+  { name: 'summary', title: 'What', wraps: true, cell: (alert) => <What words={wordsOf(alert, rules)} /> },
   { name: 'device', title: 'About', width: '14%', wraps: true, cell: about },
   { name: 'rule', title: 'Rule', width: '14%', lesser: true, wraps: true, cell: ({ rule }) => rule },
   { name: 'since', title: 'Since', width: '104px', cell: ({ since }) => <Ago at={since} /> },
@@ -38,6 +38,14 @@ const COLUMNS: Column<Alert>[] = [
     cell: ({ resolvedAt }) => resolvedAt !== undefined && <Ago at={resolvedAt} />,
   },
 ];
+
+const What = ({ words }: { words: string }) => <span title={words}>{words}</span>;
+
+const wordsOf = (alert: Alert, rules: readonly Rule[]) =>
+  alertWords(
+    alert,
+    rules.find(({ id }) => id === alert.rule),
+  );
 
 function about({ device, sink }: Alert) {
   if (device !== undefined) return <a href={linkTo(['devices', device])}>{device}</a>;
@@ -65,7 +73,7 @@ export function AlertsPage() {
           </button>
         )}
       </div>
-      <AlertList />
+      <AlertList rules={rules.data?.rules ?? []} />
       <AlertRules rules={rules} />
       <Channels />
       {adding && <RuleForm onClose={() => setAdding(false)} onDone={rules.reload} />}
@@ -73,7 +81,7 @@ export function AlertsPage() {
   );
 }
 
-function AlertList() {
+function AlertList({ rules }: { rules: readonly Rule[] }) {
   const [state, setState] = useState<Alert['state'] | ''>('');
   const alerts = usePaged<Alert>('/v1/alerts', 'alerts', { state }, ASK_MS);
   const [open, setOpen] = useState<string>();
@@ -86,7 +94,7 @@ function AlertList() {
       <PagedTable
         label="Alerts"
         list={alerts}
-        columns={COLUMNS}
+        columns={columnsFor(rules)}
         keyOf={({ id }) => id}
         onOpen={({ id }) => setOpen(id)}
         empty={
@@ -95,14 +103,14 @@ function AlertList() {
           </Empty>
         }
       />
-      {opened && <AlertDialog alert={opened} onClose={() => setOpen(undefined)} />}
+      {opened && <AlertDialog alert={opened} words={wordsOf(opened, rules)} onClose={() => setOpen(undefined)} />}
     </>
   );
 }
 
 /** All of an alert, uncut. */
-function AlertDialog({ alert, onClose }: { alert: Alert; onClose(): void }) {
-  const { state, severity, summary, rule, since, firedAt, resolvedAt } = alert;
+function AlertDialog({ alert, words, onClose }: { alert: Alert; words: string; onClose(): void }) {
+  const { state, severity, rule, since, firedAt, resolvedAt } = alert;
   const moment = (at: number | undefined) => at !== undefined && <Moment at={at} />;
   const facts: [string, ComponentChildren][] = [
     ['About', about(alert)],
@@ -113,7 +121,7 @@ function AlertDialog({ alert, onClose }: { alert: Alert; onClose(): void }) {
     ['Over', moment(resolvedAt)],
   ];
   return (
-    <Dialog title={summary} onClose={onClose}>
+    <Dialog title={words} onClose={onClose}>
       <div>
         <Badge tone={ALERT_TONES[state]}>{state}</Badge>
       </div>

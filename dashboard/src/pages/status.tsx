@@ -2,7 +2,7 @@
 import { get } from '../hub/client.http.ts';
 import { mergedReadings } from '../hub/live.ts';
 import { useResource } from '../hub/resource.ts';
-import { type HubStatus, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
+import { type HubStatus, quarantineWords, type SinkStatus, sinkWords, takesReadings } from '../hub/status.ts';
 import { bytes, count, span, things } from '../kit/format.ts';
 import { Badge, Card, Facts, Loaded, Trouble, Waiting } from '../kit/parts.tsx';
 import { type Column, Table } from '../kit/table.tsx';
@@ -81,7 +81,7 @@ function HubCard({ status }: { status: HubStatus }) {
             'Frames',
             `${count(frames.received)} received, ${count(frames.duplicate)} sent twice, ${count(frames.skipped)} skipped`,
           ],
-          ['Quarantine', `${count(quarantine.readings)} kept, ${count(quarantine.dropped)} dropped to make room`],
+          ['Quarantine', quarantineWords(quarantine)],
           ['Left out here', `${things(mergedReadings.value, 'reading')}, as this page was too slow for them`],
         ]}
       />

@@ -19,6 +19,7 @@ import {
 import { scaleOf } from '../../../dashboard/src/charts/scale.ts';
 import { loneIn, Series } from '../../../dashboard/src/charts/series.ts';
 import { TIME_STEPS_S, timeLabels, timeStep } from '../../../dashboard/src/charts/times.ts';
+import { isOver } from '../../../dashboard/src/overview/handover.ts';
 import { Trace } from '../../../dashboard/src/overview/trace.ts';
 import { linkTo, placeOf } from '../../../dashboard/src/router.ts';
 
@@ -162,6 +163,8 @@ describe('the address of a window', () => {
   it.each([
     'range=9y',
     'range=5',
+    'range=h',
+    'range=99999999d',
     'range=-1',
     'from=2&to=1',
     'from=1',
@@ -170,6 +173,14 @@ describe('the address of a window', () => {
   ])('that has no sense (%s) is the first range', (query) =>
     expect(viewOf(new URLSearchParams(query), now)).toEqual(liveView(RANGES[0][2], now)),
   );
+
+  it('is understood as people write durations, also where no button has that name', () => {
+    const written = ['90s', '15m', '24h', '1d', '7d', '150000'].map((range) =>
+      spanOf(viewOf(new URLSearchParams({ range }), now)),
+    );
+    expect(written).toEqual([90_000, 900_000, 86_400_000, 86_400_000, 604_800_000, 150_000]);
+    expect(queryOf(liveView(86_400_000, now))).toEqual({ range: '24h' });
+  });
 
   it('has a detail, too', () => expect(['1m', '7x', null].map(detailOf)).toEqual(['1m', 'auto', 'auto']));
 });
@@ -196,6 +207,19 @@ describe('a line of the overview', () => {
     const trace = new Trace('environment', 'temperature');
     trace.hear(at(2) - 20, 5, at(2));
     expect(trace.edgeAt(at(3))).toBe(at(3) - 20);
+  });
+});
+
+describe('a device with two streams', () => {
+  const line = [{ ts: 0 }, { ts: 60_000 }];
+
+  it('is shown by the one that it speaks, not by one that it spoke', () => {
+    expect(isOver(line, 3_600_000)).toBe(true);
+    expect(isOver([], 0)).toBe(true);
+  });
+
+  it('is not shown by each in turn, nor by what comes late', () => {
+    for (const ts of [60_000, 70_000, 90_000, 5]) expect(isOver(line, ts)).toBe(false);
   });
 });
 

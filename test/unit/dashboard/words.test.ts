@@ -1,15 +1,15 @@
 /** What the page says in words: numbers, times, states, places, and what needs attention. */
 import { describe, expect, it } from 'vitest';
 import { stepsOf } from '../../../dashboard/src/commands/steps.ts';
-import { fits, tagsOf } from '../../../dashboard/src/devices/device-filter.ts';
+import { fits, sortingOf, sortText, tagsOf } from '../../../dashboard/src/devices/device-filter.ts';
 import { LANGUAGES, snippetOf } from '../../../dashboard/src/devices/snippets.ts';
 import { withSteps } from '../../../dashboard/src/hub/catalog.ts';
 import { type Command, targetText, withChanges } from '../../../dashboard/src/hub/commands.ts';
-import type { Device } from '../../../dashboard/src/hub/devices.ts';
+import { type Device, endWords } from '../../../dashboard/src/hub/devices.ts';
 import { together } from '../../../dashboard/src/hub/live.ts';
 import { changesFor } from '../../../dashboard/src/hub/live.ws.ts';
-import { concernsOf, type HubStatus, sinkWords } from '../../../dashboard/src/hub/status.ts';
-import { bytes, distance, fieldValue, measured, span, unitSign } from '../../../dashboard/src/kit/format.ts';
+import { concernsOf, type HubStatus, quarantineWords, sinkWords } from '../../../dashboard/src/hub/status.ts';
+import { bytes, distance, fieldValue, measured, span, unitSign, utcSecond } from '../../../dashboard/src/kit/format.ts';
 import { ofAllKinds } from '../../../dashboard/src/overview/kinds.ts';
 import { type Alert, alertConcerns } from '../../../dashboard/src/pages/alert-words.ts';
 import { linkTo, placeOf } from '../../../dashboard/src/router.ts';
@@ -45,9 +45,10 @@ describe('numbers', () => {
 
   it('of bytes and spans are short', () => {
     expect([0, 999, 1_536, 4_294_967_296].map(bytes)).toEqual(['0 B', '999 B', '1.5 kB', '4.3 GB']);
-    expect([0, 850, 4_200, 61_000, 7_500_000, 90_000_000].map(span)).toEqual([
+    expect([0, 850, 2_000, 4_200, 61_000, 7_500_000, 90_000_000].map(span)).toEqual([
       '0 ms',
       '850 ms',
+      '2 s',
       '4.2 s',
       '1 min 1 s',
       '2 h 5 min',
@@ -55,6 +56,7 @@ describe('numbers', () => {
     ]);
     expect(distance(0, 200_000)).toBe('3 min ago');
     expect(distance(7_200_000, 0)).toBe('in 2 h');
+    expect(utcSecond(Date.UTC(2026, 1, 3, 4, 5, 6, 789))).toBe('2026-02-03 04:05:06 UTC');
   });
 });
 
@@ -103,6 +105,23 @@ describe('what needs attention', () => {
   });
 });
 
+it('what found no room in the quarantine was not kept, and nothing that was kept made room', () => {
+  expect(quarantineWords({ readings: 3, dropped: 0 })).toBe('3 kept');
+  expect(quarantineWords({ readings: 100_000, dropped: 2 })).toBe(
+    '100,000 kept; 2 more found no room and were not kept, and the device was told',
+  );
+  const [concern] = concernsOf({ ...STATUS, quarantine: { readings: 3, dropped: 2 } });
+  expect(concern!.text).toBe('They were refused; each has its reason. 2 more found no room.');
+});
+
+it('the end of a session is told with its reason and its detail apart', () => {
+  const session = { id: 's', address: '::1', connectedAt: 0 };
+  const flood = { reason: 'flood', detail: 'flow frames were ignored', closeCode: 4003 };
+  expect(endWords({ ...session, endedAt: 1, ...flood })).toBe('flood: flow frames were ignored (4003)');
+  expect(endWords({ ...session, endedAt: 1, reason: 'lost' })).toBe('lost');
+  expect(endWords(session)).toBe('connected now');
+});
+
 it('a rule that fires for many devices is one matter', () => {
   const alert = (id: string, rule: string): Alert => ({
     ...{ id, rule, kind: 'offline', severity: 'warning', state: 'firing', since: 0 },
@@ -130,6 +149,14 @@ describe('devices', () => {
     expect(fits(one, { ...all, presence: 'silent' })).toBe(false);
     expect(fits({ ...one, enabled: false }, { ...all, presence: 'disabled' })).toBe(true);
     expect(fits(one, { ...all, tag: 'floor=2' })).toBe(false);
+  });
+
+  it('are sorted as the address says, by the id when it says nothing that there is', () => {
+    const columns = [{ name: 'id' }, { name: 'since' }];
+    const sortings = ['since', '-since', '-id', ''].map((text) => sortingOf(text, columns));
+    expect(sortings.map(sortText)).toEqual(['since', '-since', '-id', '']);
+    for (const text of [null, 'mood', '-', '--id'])
+      expect(sortingOf(text, columns)).toEqual({ column: 'id', down: false });
   });
 
   it('show their tags, the commonest first', () => {
