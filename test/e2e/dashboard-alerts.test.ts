@@ -53,8 +53,8 @@ it('is added, changed, fires by its new limit, and is over', async () => {
   await isNow(50);
   await page.getByRole('button', { name: 'Change too-warm' }).click();
   const form = page.getByRole('dialog', { name: 'Change too-warm' });
-  expect(await form.getByLabel('What to do').inputValue()).toBe('open the door');
-  expect(await form.getByLabel('Tags').inputValue()).toBe('floor=1');
+  await expect.poll(() => form.getByLabel('What to do').inputValue()).toBe('open the door');
+  await expect.poll(() => form.getByLabel('Tags').inputValue()).toBe('floor=1');
   await form.getByLabel('Limit').fill('40');
   await form.getByLabel('Over at').fill('35');
   await form.getByRole('button', { name: 'Every device' }).click();

@@ -114,7 +114,7 @@ it('range and detail are in the address, by the name on their button', async () 
   expect(page.url()).toContain('#/devices/linked?range=24h&detail=10m');
   await page.reload();
   await page.getByText('The last 24 h, live.').waitFor();
-  expect(await page.getByLabel('Detail').inputValue()).toBe('10m');
+  await expect.poll(() => page.getByLabel('Detail').inputValue()).toBe('10m');
   await goTo('linked?range=90m');
   await page.getByText('The last 1 h 30 min, live.').waitFor();
 });

@@ -51,7 +51,7 @@ it('how long a device may be quiet is told in seconds, and the field has the foc
   await page.getByLabel('Tags').fill('floor=1');
   await press('Save');
   expect(await told()).toEqual({ at: { 'Silent after': 'must be at least 0.1 s' }, over: [] });
-  expect(await page.locator('[aria-invalid=true]:focus').count()).toBe(1);
+  await expect.poll(() => page.locator('[aria-invalid=true]:focus').count()).toBe(1);
   await picture(page, 'form-settings');
   await page.getByLabel('Silent after').fill('90');
   await press('Save');

@@ -37,7 +37,7 @@ it('a session that ends while the page looks on leads to the sign-in, and says w
   await hub.call('DELETE', '/v1/operators/vera');
   await atTheDoor();
   await page.getByRole('alert').getByText('Your session has ended').waitFor();
-  expect(await page.getByText('The hub does not answer').count()).toBe(0);
+  await expect.poll(() => page.getByText('The hub does not answer').count()).toBe(0);
   expect(watched.problems()).toEqual([]);
 });
 
@@ -141,7 +141,7 @@ it('a token that is shown once stays until it is said to be kept, even when it e
   const token = (await dialog.getByText(/^tho_\w+$/).innerText()).trim();
   await picture(page, 'token-kept');
   await dialog.getByRole('button', { name: 'I have kept the token' }).click();
-  expect(await page.getByRole('dialog').count()).toBe(0);
+  await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
   await page.getByRole('alert').getByText('Your session has ended').waitFor();
   await page.getByLabel('Operator token').fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();

@@ -49,7 +49,7 @@ describe('signing in', () => {
   it('by a token; a wrong one is told why, and signing out ends the session', async () => {
     await page.goto(hub.api);
     await page.getByLabel('Operator token').waitFor();
-    expect(await page.locator('input:focus').getAttribute('name')).toBe('token');
+    await expect.poll(() => page.locator('input:focus').getAttribute('name')).toBe('token');
     await page.keyboard.type('tho_wrong');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('alert').getByText('cut off or mistyped').waitFor();
@@ -150,7 +150,7 @@ describe('a person who is signed in', () => {
     const detail = page.getByLabel('Detail');
     const stream = page.getByRole('region', { name: 'Environment' });
     await stream.getByText('every reading').waitFor();
-    expect(await detail.getByRole('option', { name: '1 h' }).isDisabled()).toBe(true);
+    await expect.poll(() => detail.getByRole('option', { name: '1 h' }).isDisabled()).toBe(true);
     const asked = page.waitForRequest((request) => request.url().includes('every=10s&fn=envelope'));
     await detail.selectOption({ label: '10 s' });
     await asked;
@@ -230,7 +230,7 @@ describe('a person who is signed in', () => {
     await page.getByRole('row', { name: /must be number/ }).click();
     await page.getByRole('dialog').getByText('"power": "much"').waitFor();
     await page.keyboard.press('Escape');
-    expect(await page.getByRole('dialog').count()).toBe(0);
+    await expect.poll(() => page.getByRole('dialog').count()).toBe(0);
   });
 });
 
@@ -267,7 +267,7 @@ it('says that the hub is lost, comes back by itself still signed in, and goes on
   await page.getByText('Connection lost').waitFor();
   await hub.start();
   await page.getByRole('status').getByText('Live', { exact: true }).waitFor({ timeout: 60_000 });
-  expect(await page.getByText('The hub does not answer').count()).toBe(0);
+  await expect.poll(() => page.getByText('The hub does not answer').count()).toBe(0);
   // What a browser writes of a server that does not answer cannot be kept from its console; anything else could.
   const meanwhile = watched.problems();
   expect(meanwhile.filter((problem) => !/ERR_CONNECTION|ERR_EMPTY|ERR_NETWORK/.test(problem))).toEqual([]);
