@@ -1,4 +1,5 @@
 /** An alert as it is stored, and the notice that tells somebody of it. Pure. */
+import { spanText } from '../kit/span.ts';
 import type { Rule, RuleKind, Severity } from './rule.ts';
 import type { AlertState } from './watch.ts';
 
@@ -39,9 +40,10 @@ export function noticeOf(alert: Alert, { description }: Pick<Rule, 'description'
   return { ...alert, notice: `${alert.id}-${alert.state}`, description };
 }
 
-/** `meter-7: power.voltage is 251, above 250 for 5 min` */
-export function summaryOf(rule: Rule, { device = '', sink = '' }: Subject, value: number | undefined): string {
-  const lasting = rule.forMs > 0 ? ` for ${span(rule.forMs)}` : '';
+/** `meter-7: power.voltage is 251, above 250 for 5 min`; before: `… above 250; fires when that lasts 5 min`. */
+export function summaryOf(rule: Rule, subject: Subject, value: number | undefined, state: Alert['state']): string {
+  const { device = '', sink = '' } = subject;
+  const lasting = lastingWords(rule.forMs, state);
   switch (rule.kind) {
     case 'field': {
       const limit = rule.above === undefined ? `below ${rule.below}` : `above ${rule.above}`;
@@ -52,22 +54,16 @@ export function summaryOf(rule: Rule, { device = '', sink = '' }: Subject, value
     case 'offline':
       return `${device}: offline${lasting}`;
     case 'quarantine':
-      return `${shown(value)} readings refused within ${span(rule.windowMs ?? 0)}, more than ${rule.readings}`;
+      return `${shown(value)} readings refused within ${spanText(rule.windowMs ?? 0)}, more than ${rule.readings}`;
     case 'lag':
-      return `${sink}: ${span(value ?? 0)} behind the journal, more than ${span(rule.lagMs ?? 0)}${lasting}`;
+      return `${sink}: ${spanText(value ?? 0)} behind the journal, more than ${spanText(rule.lagMs ?? 0)}${lasting}`;
   }
 }
 
-const UNITS = [
-  ['d', 86_400_000],
-  ['h', 3_600_000],
-  ['min', 60_000],
-  ['s', 1_000],
-] as const;
-
-function span(ms: number): string {
-  const [unit, size] = UNITS.find(([, length]) => ms >= length) ?? ['ms', 1];
-  return `${Number((ms / size).toFixed(1))} ${unit}`;
+/** What is pending has not lasted so long. */
+function lastingWords(forMs: number, state: Alert['state']): string {
+  if (forMs === 0) return '';
+  return state === 'pending' ? `; fires when that lasts ${spanText(forMs)}` : ` for ${spanText(forMs)}`;
 }
 
 const shown = (value = Number.NaN) => String(Number(value.toPrecision(6)));

@@ -181,6 +181,6 @@ function changed(
     since: known?.since ?? since,
     ...((firedAt ?? (state === 'firing' ? at : undefined)) !== undefined && { firedAt: firedAt ?? at }),
     ...(state === 'resolved' && { resolvedAt: at }),
-    summary: state === 'resolved' && known ? known.summary : summaryOf(rule, subject, value),
+    summary: state === 'resolved' && known ? known.summary : summaryOf(rule, subject, value, state),
   };
 }

@@ -4,10 +4,11 @@ import type { Alert } from '../alerts/alert.ts';
 import type { ChannelStatus } from '../alerts/deliveries.ts';
 import { RULE_KINDS, type Rule, SEVERITIES } from '../alerts/rule.ts';
 import { ALERT_STATES, type AlertState } from '../alerts/watch.ts';
+import { spanText } from '../kit/span.ts';
 import { durationOf, listOf, numberOf, pairOf } from './arguments.ts';
 import { selectionText } from './orders.ts';
 import { type AddVerb, pathOf, type Session, type Verb } from './session.ts';
-import { type Colors, cell, duration, table, time } from './tables.ts';
+import { type Colors, cell, table, time } from './tables.ts';
 
 /** Adds `hub alerts …`. */
 export function registerAlerts(program: Command, verb: AddVerb): void {
@@ -153,15 +154,15 @@ function ruleTable(rules: Rule[], color: Colors): string {
 /** `environment.temperature above 30 (ends at 28) for 5 min 0 s` */
 function conditionText(rule: Rule): string {
   const { stream, field, above, below, clear, forMs, sink, lagMs, readings, windowMs } = rule;
-  const lasting = forMs > 0 ? ` for ${duration(forMs)}` : '';
+  const lasting = forMs > 0 ? ` for ${spanText(forMs)}` : '';
   const back = clear === undefined ? '' : ` (ends at ${clear})`;
   const limit = above === undefined ? `below ${below}` : `above ${above}`;
   const texts: Record<Rule['kind'], string> = {
     field: `${stream}.${field} ${limit}${back}`,
     'no-reading': `no reading${stream === undefined ? '' : ` of ${stream}`}`,
     offline: 'offline',
-    quarantine: `more than ${readings} readings refused within ${duration(windowMs ?? 0)}`,
-    lag: `${sink ?? 'any sink'} more than ${duration(lagMs ?? 0)} behind`,
+    quarantine: `more than ${readings} readings refused within ${spanText(windowMs ?? 0)}`,
+    lag: `${sink ?? 'any sink'} more than ${spanText(lagMs ?? 0)} behind`,
   };
   return texts[rule.kind] + lasting;
 }

@@ -1,8 +1,9 @@
 /** The verb of the MQTT bridge: how each broker and each rule is. */
 import type { Command } from 'commander';
 import type { BridgeStatus, BrokerStatus } from '../bridge/status.ts';
+import { spanText } from '../kit/span.ts';
 import type { AddVerb, Session } from './session.ts';
-import { type Colors, cell, duration, table, time } from './tables.ts';
+import { type Colors, cell, table, time } from './tables.ts';
 
 export function registerBridge(program: Command, verb: AddVerb): void {
   const bridge = program.command('bridge').description('MQTT brokers and what goes over them.');
@@ -40,10 +41,10 @@ function brokerTable(brokers: readonly BrokerStatus[], now: number, color: Color
   const rows = brokers.map((broker) => [
     broker.name,
     stateOfBroker(broker.state, color),
-    `${time(broker.since)} (${duration(Math.max(0, now - broker.since))})`,
+    `${time(broker.since)} (${spanText(Math.max(0, now - broker.since))})`,
     broker.version === 5 ? '5' : '3.1.1',
     `${broker.inFlight} of ${broker.window}`,
-    broker.lagFrames === 0 ? 'none' : `${broker.lagFrames} frames, ${duration(broker.lagMs)}`,
+    broker.lagFrames === 0 ? 'none' : `${broker.lagFrames} frames, ${spanText(broker.lagMs)}`,
     broker.published,
     broker.received,
     broker.refused,

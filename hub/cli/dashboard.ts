@@ -1,8 +1,8 @@
 /** The verb of the dashboard: a link that signs a browser in once. */
 import type { Command } from 'commander';
 import { signInUrl } from '../api/sign-in-link.ts';
+import { spanText } from '../kit/span.ts';
 import type { AddVerb, Session } from './session.ts';
-import { duration } from './tables.ts';
 
 /** Adds `hub dashboard`. */
 export function registerDashboard(program: Command, verb: AddVerb): void {
@@ -17,5 +17,5 @@ async function printLink({ client, options, print, hint }: Session) {
   const url = signInUrl(client.url, link);
   print(options.json ? JSON.stringify({ url, expiresAt }, undefined, 2) : url);
   if (!options.json)
-    hint(`It works once, within ${duration(expiresAt - Date.now())}, and signs in as the owner of the token.`);
+    hint(`It works once, within ${spanText(expiresAt - Date.now())}, and signs in as the owner of the token.`);
 }

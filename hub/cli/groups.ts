@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Group } from '../commands/group.ts';
+import { spanText } from '../kit/span.ts';
 import { durationOf } from './arguments.ts';
 import { memberTable } from './members.ts';
 import {
@@ -15,7 +16,7 @@ import {
   yesOption,
 } from './orders.ts';
 import { type AddVerb, type Client, EXIT, pathOf, type Session } from './session.ts';
-import { type Colors, duration, sheet, table, time } from './tables.ts';
+import { type Colors, sheet, table, time } from './tables.ts';
 
 const LOOK_MS = 200;
 
@@ -138,7 +139,7 @@ function groupSheet(group: Group, color: Colors): string {
       ['command', `${name} ${JSON.stringify(params)}`],
       ['by', `${actor}, ${time(createdAt)}`],
       ['state', stateOf(group, color)],
-      ...(finishedAt === undefined ? [] : [['took', duration(finishedAt - createdAt)] as [string, string]]),
+      ...(finishedAt === undefined ? [] : [['took', spanText(finishedAt - createdAt)] as [string, string]]),
       ['devices', total],
       ...reached,
       ...(pending > 0 ? [['pending', pending] as [string, number]] : []),

@@ -1,9 +1,10 @@
 /** The verbs of operators, and of the tokens of devices after their first. */
 import { type Command, Option } from 'commander';
+import { spanText } from '../kit/span.ts';
 import { type Operator, ROLES } from '../operators/operators.ts';
 import { durationOf } from './arguments.ts';
 import { type AddVerb, pathOf, type Session } from './session.ts';
-import { duration, table, time } from './tables.ts';
+import { table, time } from './tables.ts';
 
 /** What the hub answers where it makes a token. */
 export interface NewToken {
@@ -133,6 +134,6 @@ export function showToken({ options, print, hint }: Session, id: string, made: N
   hint(
     expiresAt === undefined
       ? 'It never expires.'
-      : `It expires ${time(expiresAt)}, in ${duration(expiresAt - Date.now())}.`,
+      : `It expires ${time(expiresAt)}, in ${spanText(expiresAt - Date.now())}.`,
   );
 }

@@ -1,12 +1,13 @@
 /** The status of the hub as the CLI shows it, in the words of the dashboard. */
 import type { HubStatus, SinkStatus } from '../api/status.ts';
-import { bytes, type Cell, type Colors, cell, duration, sheet, table, time } from './tables.ts';
+import { spanText } from '../kit/span.ts';
+import { bytes, type Cell, type Colors, cell, sheet, table, time } from './tables.ts';
 
 /** Names and values, and a table of the sinks. */
 export function statusSheet(status: HubStatus, color: Colors): string {
   const { devices, readings, frames, journal, quarantine } = status;
   const rows: [string, Cell][] = [
-    ['hub', `${status.version} on ${status.node}, up ${duration(status.uptimeMs)}`],
+    ['hub', `${status.version} on ${status.node}, up ${spanText(status.uptimeMs)}`],
     ['state', status.ready ? color.green('ready') : color.red(`not ready: ${status.reasons.join('; ')}`)],
     ['devices', `${devices.online} online, ${devices.silent} silent, ${devices.offline} offline`],
     ['readings', `${readings.accepted} accepted, ${readings.rejected} rejected`],
@@ -22,7 +23,7 @@ export function statusSheet(status: HubStatus, color: Colors): string {
     stateOfSink(sink, color),
     sink.written,
     sink.refused,
-    sink.lagFrames === 0 ? 'none' : `${sink.lagFrames} frames, ${duration(sink.lagMs)}`,
+    sink.lagFrames === 0 ? 'none' : `${sink.lagFrames} frames, ${spanText(sink.lagMs)}`,
     sink.lastError ?? '',
   ]);
   return `${sheet(rows, color)}\n\n${table(['SINK', 'STATE', 'WRITTEN', 'REFUSED', 'LAG', 'LAST ERROR'], sinks, color)}`;
@@ -82,5 +83,5 @@ function stateOfSink({ state, lagFrames, lagMs }: SinkStatus, color: Colors): st
   if (state === 'stalled') return color.red(state);
   if (state === 'retrying') return color.yellow(state);
   const isLate = lagFrames > 0 && lagMs > USUAL_LAG_MS;
-  return isLate ? color.yellow(`${duration(lagMs)} behind`) : color.green('up to date');
+  return isLate ? color.yellow(`${spanText(lagMs)} behind`) : color.green('up to date');
 }

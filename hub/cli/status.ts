@@ -4,9 +4,10 @@ import type { HubStatus } from '../api/status.ts';
 import { MEASURES, type Talker } from '../gateway/traffic.ts';
 import type { JobStatus } from '../jobs.cron.ts';
 import { UserError } from '../kit/errors.ts';
+import { spanText } from '../kit/span.ts';
 import { type AddVerb, EXIT, pause, type Session } from './session.ts';
 import { statusSheet } from './status-sheet.ts';
-import { bytes, type Colors, duration, table, time } from './tables.ts';
+import { bytes, type Colors, table, time } from './tables.ts';
 
 const WATCH_MS = 1_000;
 
@@ -94,7 +95,7 @@ function jobTable(jobs: JobStatus[], color: Colors): string {
       at,
       running ? 'now' : last ? time(last.at) : 'not yet',
       last ? result : '',
-      last ? duration(last.durationMs) : '',
+      last ? spanText(last.durationMs) : '',
       failures > 0 ? color.red(`${failures} of ${runs}`) : String(failures),
       nextRunAt === undefined ? '–' : time(nextRunAt),
     ];

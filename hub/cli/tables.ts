@@ -4,6 +4,7 @@ import stringWidth from 'string-width';
 import type { Command } from '../commands/command.ts';
 import type { Device } from '../devices/devices.ts';
 import type { Presence, SessionRecord } from '../devices/presence.ts';
+import { spanText } from '../kit/span.ts';
 
 export type Colors = ReturnType<typeof pc.createColors>;
 
@@ -51,7 +52,7 @@ export function deviceSheet(device: ShownDevice, now: number, color: Colors): st
       device.lastSeenAt === undefined ? 'never' : `${time(device.lastSeenAt)} (${ago(now - device.lastSeenAt)})`,
     ],
     ['added', time(device.createdAt)],
-    ['expected', device.expectedIntervalMs ? `a reading each ${duration(device.expectedIntervalMs)}` : 'as learnt'],
+    ['expected', device.expectedIntervalMs ? `a reading each ${spanText(device.expectedIntervalMs)}` : 'as learnt'],
     ['tags', tagsOf(device) || '–'],
     ['description', device.description || '–'],
     ['tokens', device.tokens.map((token) => tokenText(token, now)).join(', ') || 'none'],
@@ -72,7 +73,7 @@ export function shownState({ state, progress }: Pick<Command, 'state' | 'progres
 export function sessionTable(sessions: SessionRecord[], now: number, color: Colors): string {
   const rows = sessions.map(({ connectedAt, endedAt, address, readings = '–', frames = '–', ...end }) => [
     time(connectedAt),
-    duration((endedAt ?? now) - connectedAt),
+    spanText((endedAt ?? now) - connectedAt),
     address,
     frames,
     readings,
@@ -113,21 +114,10 @@ export function bytes(count: number): string {
   return `${Number((count / 1024 ** step).toFixed(1))} ${units[step]}`;
 }
 
-/** The two largest units: `3 d 4 h`, `12 min 5 s`, `1.4 s`, `20 ms`. */
-export function duration(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${Number((ms / 1000).toFixed(1))} s`;
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min${seconds % 60 === 0 ? '' : ` ${seconds % 60} s`}`;
-  const hours = Math.floor(seconds / 3_600);
-  return hours < 24 ? `${hours} h ${Math.floor(seconds / 60) % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
-}
-
 /** `AbC123 (expires in 3 d 4 h)` */
 function tokenText({ keyId, expiresAt }: Device['tokens'][number], now: number): string {
   if (expiresAt === undefined) return keyId;
-  return `${keyId} (${expiresAt <= now ? 'expired' : `expires in ${duration(expiresAt - now)}`})`;
+  return `${keyId} (${expiresAt <= now ? 'expired' : `expires in ${spanText(expiresAt - now)}`})`;
 }
 
 /** Of the newest token; the others end before it. */
@@ -136,10 +126,10 @@ function expiryOf({ tokens }: Device, now: number): string {
   const two = tokens.length > 1 ? ' (2 tokens)' : '';
   if (tokens.length === 0) return 'no token';
   if (expiresAt === undefined) return `–${two}`;
-  return expiresAt <= now ? 'expired' : `in ${duration(expiresAt - now)}${two}`;
+  return expiresAt <= now ? 'expired' : `in ${spanText(expiresAt - now)}${two}`;
 }
 
-const ago = (ms: number) => (ms < 1_000 ? 'just now' : `${duration(ms)} ago`);
+const ago = (ms: number) => (ms < 1_000 ? 'just now' : `${spanText(ms)} ago`);
 const trimmed = (text: string) => text.replaceAll(/ +$/gm, '');
 const tagsOf = ({ tags }: Device) =>
   Object.entries(tags)

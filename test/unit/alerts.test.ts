@@ -165,6 +165,8 @@ describe('an alert of a field', () => {
     say('a', 31);
     await pass(1_000);
     expect([states(), news()]).toEqual([['a pending'], []]);
+    const pending = 'a: environment.temperature is 31, above 30; fires when that lasts 10 s';
+    expect(alerts.list({ limit: 1 })[0]).toMatchObject({ summary: pending });
     await pass(9_000);
     expect(news()).toEqual(['a firing']);
     expect(alerts.list({ limit: 1 })[0]).toMatchObject({

@@ -1,6 +1,7 @@
 /** Times and durations as people write them. */
 import { describe, expect, it } from 'vitest';
 import { parseDuration, parseTime } from '../../hub/api/time.ts';
+import { spanText } from '../../hub/kit/span.ts';
 
 const NOW = Date.UTC(2026, 6, 1, 12);
 
@@ -59,5 +60,20 @@ describe('a duration', () => {
 
   it.each(['', '5', 'm', '5 m', '-5m', '5M', '5min', '1e3s'])('is not %j', (text) => {
     expect(parseDuration(text)).toBeUndefined();
+  });
+});
+
+describe('a span in words', () => {
+  it.each([
+    [250.4, '250 ms'],
+    [2_000, '2 s'],
+    [2_540, '2.5 s'],
+    [59_900, '59 s'],
+    [90_000, '1 min 30 s'],
+    [300_000, '5 min'],
+    [3_600_000, '1 h'],
+    [93_600_000, '1 d 2 h'],
+  ])('%d ms is %s', (ms, text) => {
+    expect(spanText(ms)).toBe(text);
   });
 });
