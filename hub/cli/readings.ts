@@ -115,7 +115,12 @@ function queryPath(devices: string, asked: URLSearchParams): string {
 
 async function runTail(session: Session, device?: string) {
   const { options, stopped, hint } = session;
-  const filter = { ...(device !== undefined && { device }), ...(options.stream && { stream: String(options.stream) }) };
+  // No snapshot: what was said before, and again at each new connection, is no reading that becomes durable.
+  const filter = {
+    snapshot: 'false',
+    ...(device !== undefined && { device }),
+    ...(options.stream && { stream: String(options.stream) }),
+  };
   const path = `/v1/live?${new URLSearchParams(filter)}`;
   let { client } = session;
   let heard = false;

@@ -294,6 +294,7 @@ describe('hub query', () => {
 describe('hub tail', () => {
   it('shows readings as they come, and ends with 0 at Ctrl-C', async () => {
     await hub.devices.add('a');
+    hub.live.update([reading('a', 1, 9)]);
     const { child, output, ended } = start(['tail', 'a', '--stream', 'power']);
     await expect.poll(() => hub.live.subscribers).toBe(1);
     hub.live.update([reading('b', 0, 1), reading('a', Date.UTC(2026, 6, 1), 3.5)]);
