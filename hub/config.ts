@@ -16,6 +16,8 @@ export interface ConfigSource {
   env: Record<string, string | undefined>;
   /** Reads a secret file; throws when it cannot. */
   readFile(path: string): string;
+  /** What else is wrong, asked of a configuration without other mistakes. */
+  checkLast?(config: Config): Mistake[];
 }
 
 interface OptionSchema {
@@ -66,6 +68,7 @@ export function loadConfig(source: ConfigSource): Config {
     const config = file.value as unknown as Config;
     const broken = new Set(failures.map(({ path }) => path.split('/')[1]));
     const crossed = crossCheck(config, source, (section) => !broken.has(section));
+    if (failures.length + crossed.length + mistakes.length === 0) crossed.push(...(source.checkLast?.(config) ?? []));
     for (const { path, message } of [...failures.map(withExample), ...crossed]) {
       mistakes.push(`${placeOf(path, fromEnv, file.locate)}${dotted(path)} ${message}`);
     }

@@ -1,17 +1,16 @@
 /** Builds the alerts: rules, channels, the queue between them, and who tells them what happens. */
 import { readFileSync } from 'node:fs';
-import type { Catalog } from '../schemas/index.ts';
 import type { Alert } from './alerts/alert.ts';
 import { type Alerts, createAlerts } from './alerts/alerts.ts';
 import { type Channel, NeverTaken } from './alerts/channel.ts';
 import { createDeliveries, type Deliveries, type DeliveryRow } from './alerts/deliveries.ts';
 import { createMqttChannel, type Publish } from './alerts/mqtt-channel.ts';
-import type { RuleContext, RuleDetails } from './alerts/rule.ts';
-import { configuredRules, createRules, type Rules } from './alerts/rules.ts';
+import type { RuleDetails } from './alerts/rule.ts';
+import { createRules, type Rules } from './alerts/rules.ts';
 import { createWebhook } from './alerts/webhook.http.ts';
-import { brokerNames } from './bridge/brokers.ts';
 import { RefusedByBroker } from './bridge/link/link-port.ts';
 import type { Config } from './config.ts';
+import { mqttChannel } from './config-catalog.ts';
 import type { HubStart } from './hub.ts';
 import type { Records } from './hub-records.ts';
 import type { Road } from './hub-road.ts';
@@ -66,28 +65,7 @@ export function openAlerts(
   return { rules, alerts, deliveries, jobs };
 }
 
-/** Checks the rules of the configuration as far as that can be done without a hub. Throws `UserError`. */
-export function checkAlerts(config: Config, { streams }: Pick<Catalog, 'streams'>): void {
-  const channels = channelNames(config);
-  const context: RuleContext = { streams, channels };
-  asUserError(() => configuredRules(config.alerts.rules, context));
-}
-
-/** A broker that is away holds up no other: each has a channel of its own. */
-const mqttChannel = (broker: string) => `mqtt-${broker}`;
-
-function channelNames({ alerts: { webhooks, mqttTopic }, mqtt }: Config): string[] {
-  const brokers = mqttTopic === undefined ? [] : brokerNames(mqtt);
-  if (mqttTopic !== undefined && brokers.length === 0)
-    throw new UserError('alerts.mqttTopic needs a connection to an MQTT broker, and there is none.', EXIT_CONFIG);
-  const names = [...webhooks.map(({ name }) => name), ...brokers.map(mqttChannel)];
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice === undefined) return names;
-  throw new UserError(`alerts.webhooks: two channels are called "${twice}".`, EXIT_CONFIG);
-}
-
 function openChannels(config: Config, publishers: ReadonlyMap<string, Publish>): Channel[] {
-  channelNames(config);
   const { webhooks, mqttTopic } = config.alerts;
   const channels = webhooks.map(openWebhook);
   if (mqttTopic === undefined) return channels;

@@ -5,14 +5,11 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalog, SchemaError } from '../schemas/index.ts';
-import { brokerNames } from './bridge/brokers.ts';
-import { openPayload } from './bridge/payload.ts';
 import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli/bridge-test.ts';
 import { registerCli } from './cli.ts';
-import { type Config, loadConfig, OPTIONS, type Option } from './config.ts';
+import { type Config, type ConfigSource, loadConfig, OPTIONS, type Option } from './config.ts';
+import { checkWithCatalog } from './config-catalog.ts';
 import { redacted, secretsOf } from './config-secrets.ts';
-import { checkAlerts } from './hub-alerts.ts';
-import { openRules } from './hub-inbound.ts';
 import { EXIT_CONFIG, UserError } from './kit/errors.ts';
 import { hideSecrets, redact } from './kit/redact.ts';
 import { exposedSecretFiles } from './kit/secret-files.file.ts';
@@ -48,7 +45,7 @@ program
     '\nExamples:\n  hub start\n  hub start --config config/production.yaml --data /var/lib/telemetry-hub\n  HUB_GATEWAY__PORT=9443 hub start',
   )
   .action(async (flags: ConfigFlags & { data: string }) => {
-    const { config } = readConfig(flags);
+    const { config } = readChecked(flags);
     await run(config, resolve(flags.data));
   });
 
@@ -60,12 +57,8 @@ configCommand
   .option(...configFlag)
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
-    const { config, file } = readConfig(flags);
-    const catalog = loadCatalog(config.schemas.dir);
-    openRules({ config }, { catalog }, brokerNames(config.mqtt));
-    openPayload(config.mqtt.payload, catalog.streams);
-    const { streams, commands } = catalog;
-    checkAlerts(config, { streams });
+    const { config, file } = readChecked(flags);
+    const { streams, commands } = loadCatalog(config.schemas.dir);
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );
@@ -103,20 +96,27 @@ describeBridgeTest(program.commands.find((command) => command.name() === 'bridge
   .option(...configFlag)
   .action(async (flags: ConfigFlags & BridgeTestFlags) => {
     const payload = flags.payload === '-' ? readFileSync(process.stdin.fd) : Buffer.from(flags.payload);
-    runBridgeTest(readConfig(flags).config, flags, payload);
+    runBridgeTest(readChecked(flags).config, flags, payload);
   });
 
+/** The same, held against the schemas that it names too. */
+const readChecked = (flags: ConfigFlags) =>
+  readConfig(flags, (config) => checkWithCatalog(config, loadCatalog(config.schemas.dir)));
+
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
-function readConfig(flags: ConfigFlags): { config: Config; file: string | undefined } {
+function readConfig(
+  flags: ConfigFlags,
+  checkLast: ConfigSource['checkLast'] = () => [],
+): { config: Config; file: string | undefined } {
   const asked = flags.config ?? (process.env.HUB_CONFIG || undefined);
   const file = asked ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   const readFile = (path: string) => readFileSync(path, 'utf8');
   try {
     const text = file === undefined ? undefined : readFile(file);
-    const source = { env: process.env, readFile };
+    const source = { env: process.env, readFile, checkLast };
     return { config: loadConfig(text === undefined ? source : { ...source, file: { name: file!, text } }), file };
   } catch (error) {
-    if (error instanceof UserError) throw error;
+    if (error instanceof UserError || error instanceof SchemaError) throw error;
     throw new UserError(`The configuration ${file} cannot be read: ${(error as Error).message}`, EXIT_CONFIG);
   }
 }

@@ -1,6 +1,6 @@
 /** A rule of alerts: what is watched, when it is wrong, and whether a person may have written it so. Pure. */
 import type { Stream } from '../../schemas/index.ts';
-import { RefusedError } from '../kit/errors.ts';
+import { RefusedMember } from '../kit/errors.ts';
 
 /**
  * `field`: a field of a stream above or below a limit. `no-reading`: a device that sent none for `forMs`. `offline`: a
@@ -77,55 +77,63 @@ const EVERY_KIND: (keyof RuleDetails)[] = [
   ...(['kind', 'forMs', 'clearForMs', 'severity', 'description', 'deliver', 'enabled'] as const),
 ];
 
-/** The rule with its defaults. `details` fits the schema of rules. Throws `RefusedError` (invalid). */
+/** The rule with its defaults. `details` fits the schema of rules. Throws `RefusedMember` (invalid). */
 export function ruleOf(id: string, details: RuleDetails, origin: Rule['origin'], context: RuleContext): Rule {
   const fault = faultOfRule(id, details, context);
-  if (fault !== undefined) throw new RefusedError('invalid', `The rule "${id.slice(0, 80)}": ${fault}`);
+  if (fault !== undefined) {
+    const [member, words] = fault;
+    throw new RefusedMember('invalid', `/${member}`, `The rule "${id.slice(0, 80)}": ${member} ${words}.`, words);
+  }
   const defaults = { forMs: 0, clearForMs: 0, severity: 'warning', description: '', enabled: true } as const;
   const window = details.kind === 'quarantine' ? { windowMs: DEFAULT_WINDOW_MS } : {};
   return { ...defaults, ...window, ...details, id, origin };
 }
 
-function faultOfRule(id: string, details: RuleDetails, context: RuleContext): string | undefined {
-  if (!ID.test(id)) return 'its name must be letters, digits, or . _ - (64 at most).';
-  const { must, may } = SAYS[details.kind];
+/** Which member is wrong, and words that follow its name. */
+type Fault = [member: keyof RuleDetails | 'id', words: string];
+
+function faultOfRule(id: string, details: RuleDetails, context: RuleContext): Fault | undefined {
+  if (!ID.test(id)) return ['id', 'must be letters, digits, or . _ - (64 at most)'];
+  const { kind } = details;
+  const { must, may } = SAYS[kind];
   const missing = must.find((key) => details[key] === undefined);
-  if (missing) return `the kind ${details.kind} needs ${missing}.`;
+  if (missing) return [missing, `is missing: the kind ${kind} needs it`];
   const allowed = new Set<string>([...must, ...may, ...EVERY_KIND]);
-  const surplus = Object.keys(details).find((key) => !allowed.has(key));
-  if (surplus) return `the kind ${details.kind} knows no ${surplus}; it has ${[...must, ...may].join(', ')}.`;
+  const surplus = Object.keys(details).find((key) => !allowed.has(key)) as keyof RuleDetails | undefined;
+  const own = [...must, ...may].join(', ');
+  if (surplus) return [surplus, `is nothing that the kind ${kind} has: it has ${own}`];
   return faultOfLimits(details) ?? faultOfNames(details, context);
 }
 
-function faultOfLimits({ kind, above, below, clear, forMs }: RuleDetails): string | undefined {
-  if (kind === 'no-reading' && forMs === 0) return 'forMs must be more than 0: how long a device may be quiet.';
+function faultOfLimits({ kind, above, below, clear, forMs }: RuleDetails): Fault | undefined {
+  if (kind === 'no-reading' && forMs === 0) return ['forMs', 'must be more than 0: how long a device may be quiet'];
   if (kind !== 'field') return undefined;
-  if ((above === undefined) === (below === undefined)) return 'say either above or below.';
+  if (above === undefined && below === undefined) return ['above', 'is missing, or below: where it begins'];
+  if (above !== undefined && below !== undefined) return ['below', 'and above exclude each other'];
   if (clear === undefined) return undefined;
-  if (above !== undefined && clear > above) return `clear (${clear}) must not be above the limit ${above}.`;
-  if (below !== undefined && clear < below) return `clear (${clear}) must not be below the limit ${below}.`;
+  if (above !== undefined && clear > above) return ['clear', `must not be above the limit ${above}: it is ${clear}`];
+  if (below !== undefined && clear < below) return ['clear', `must not be below the limit ${below}: it is ${clear}`];
   return undefined;
 }
 
-function faultOfNames(details: RuleDetails, { streams, sinks, channels }: RuleContext): string | undefined {
+function faultOfNames(details: RuleDetails, { streams, sinks, channels }: RuleContext): Fault | undefined {
   const { stream, field, sink, deliver = [] } = details;
-  if (stream !== undefined && !streams.has(stream)) return `there is no stream "${stream}"; ${oneOf(streams.keys())}`;
-  if (sink !== undefined && sinks?.includes(sink) === false) return `there is no sink "${sink}"; ${oneOf(sinks)}`;
+  if (stream !== undefined && !streams.has(stream)) return ['stream', isNone(stream, 'streams', streams.keys())];
+  if (sink !== undefined && sinks?.includes(sink) === false) return ['sink', isNone(sink, 'sinks', sinks)];
   const channel = deliver.find((name) => !channels.includes(name));
-  if (channel !== undefined) return `there is no channel "${channel}"; ${oneOf(channels)}`;
+  if (channel !== undefined) return ['deliver', isNone(channel, 'channels', channels)];
   if (field === undefined) return undefined;
   const { fields } = streams.get(stream!)!;
   const type = fields.get(field)?.type;
-  if (type === undefined) return `the stream ${stream} has no field "${field}"; ${oneOf(fields.keys())}`;
-  return NUMERIC.has(type) ? undefined : `the field ${field} holds no number but a ${type}.`;
+  if (type === undefined) return ['field', isNone(field, `fields of ${stream}`, fields.keys())];
+  return NUMERIC.has(type) ? undefined : ['field', `is "${field}", which holds no number but a ${type}`];
+}
+
+function isNone(name: string, what: string, names: Iterable<string>): string {
+  return `is "${name}", but the ${what} are ${[...names].join(', ') || 'none'}`;
 }
 
 const NUMERIC = new Set<string>(['number', 'integer']);
-
-function oneOf(names: Iterable<string>): string {
-  const all = [...names].join(', ');
-  return all === '' ? 'there is none.' : `there are ${all}.`;
-}
 
 /** Whether a value is wrong, right again, or in between, where an alert neither begins nor ends. */
 export type Verdict = 'bad' | 'between' | 'good';

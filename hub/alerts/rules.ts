@@ -30,14 +30,40 @@ interface Deps {
   deviceExists?(id: string): boolean;
 }
 
-/** By their names. Throws `RefusedError` (invalid). */
-export function configuredRules(configured: readonly ConfiguredRule[], context: RuleContext): Map<string, Rule> {
+/** By their names. Throws `RefusedMember` (invalid). */
+function configuredRules(configured: readonly ConfiguredRule[], context: RuleContext): Map<string, Rule> {
   const rules = new Map<string, Rule>();
-  for (const { id, ...details } of configured) {
-    if (rules.has(id)) refuse('invalid', `There are two rules "${id}" in the configuration.`);
-    rules.set(id, ruleOf(id, details, 'configuration', context));
-  }
+  for (const rule of configured) rules.set(rule.id, configuredRule(rule, rules, context));
   return rules;
+}
+
+function configuredRule(
+  { id, ...details }: ConfiguredRule,
+  others: { has(id: string): boolean },
+  context: RuleContext,
+) {
+  if (others.has(id))
+    throw new RefusedMember('invalid', '/id', `There are two rules "${id}" in the configuration.`, `is "${id}" again`);
+  return ruleOf(id, details, 'configuration', context);
+}
+
+/** What is wrong with the rules of the configuration: of each the first thing, by the rule's place among them. */
+export function faultsOfConfigured(
+  configured: readonly ConfiguredRule[],
+  context: RuleContext,
+): { index: number; member: string; fault: string }[] {
+  const ids = new Set<string>();
+  return configured.flatMap((rule, index) => {
+    try {
+      configuredRule(rule, ids, context);
+      return [];
+    } catch (error) {
+      if (!(error instanceof RefusedMember)) throw error;
+      return [{ index, member: error.member, fault: error.fault }];
+    } finally {
+      ids.add(rule.id);
+    }
+  });
 }
 
 /** Rules of both origins together. */

@@ -54,6 +54,9 @@ const ALERT: Schema = object(
   ['device', 'sink', 'value', 'firedAt', 'resolvedAt'],
 );
 
+/** When it began, and its id. */
+const CURSOR = { pattern: '^\\d{15,16}\\.[\\w-]{1,64}$', example: '001760000000000.c5070e80-e6c1' };
+
 const COUNTS = object(Object.fromEntries(ALERT_STATES.map((state) => [state, { type: 'integer' }])));
 
 const CHANNEL: Schema = object(
@@ -87,7 +90,7 @@ function listRoute(alerts: AlertRouteDeps['alerts']): Route {
       state: { type: 'string', enum: ALERT_STATES, description: 'Only those in this state.' },
       rule: NAME,
       device: { type: 'string', maxLength: 64, description: 'Only of this device.', examples: ['meter-7'] },
-      ...paging(),
+      ...paging(CURSOR),
     }),
     answers: {
       200: { description: 'A page of alerts, and how many there are in all.', schema: object(properties, ['next']) },

@@ -1,7 +1,7 @@
 /** The route of the audit log: who changed what. */
 import type { Audit } from '../audit/audit.ts';
 import type { AuditWords } from './audit-words.ts';
-import { cutPage, pageOf, paging } from './page.ts';
+import { BY_NUMBER, cutPage, pageOf, paging } from './page.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 
 export interface AuditRouteDeps {
@@ -44,8 +44,7 @@ export function auditRoutes({ audit }: AuditRouteDeps, wordsOf: AuditWords): Rou
       query: query({
         target: { ...TEXT, description: 'Only about this id.', examples: ['meter-7'] },
         actor: { ...TEXT, description: 'Only by this actor, or by the operator of this name.', examples: ['admin'] },
-        ...paging(),
-        cursor: { ...paging().cursor, pattern: '^\\d{1,15}$', examples: ['4711'] },
+        ...paging(BY_NUMBER),
       }),
       answers: {
         200: { description: 'A page; `next` is absent on the last.', schema: pageOf('entries', ENTRY) },

@@ -32,10 +32,15 @@ const WAIT: Schema = {
   description: `Answer when the command has ended, or after this: ${DURATION_FORMS}; 60s at most.`,
   examples: ['10s'],
 };
+/** When it was made, and its id. */
+const CURSOR = {
+  pattern: `^\\d{1,16}\\.${COMMAND_ID.source.slice(1)}`,
+  example: '1760000000000.0mgj6k3cw00019f2c4b7a10de',
+};
 const LISTED: Record<string, Schema> = {
   state: { ...STATE, description: 'Only those in this state.' },
   group: { type: 'string', maxLength: 64, description: 'Only those of this group.' },
-  ...paging(),
+  ...paging(CURSOR),
 };
 
 /** A command as it is shown. */

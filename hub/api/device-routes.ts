@@ -1,5 +1,5 @@
 /** The routes of devices: who there is, what each said last, adding and removing. */
-import type { DeviceDetails } from '../devices/device-details.ts';
+import { DEVICE_ID, type DeviceDetails } from '../devices/device-details.ts';
 import type { Device, Devices } from '../devices/devices.ts';
 import { PRESENCE_STATES, type PresenceBook } from '../devices/presence.ts';
 import { RefusedError } from '../kit/errors.ts';
@@ -25,6 +25,9 @@ export interface DeviceRouteDeps {
   presence: Pick<PresenceBook, 'of' | 'sessions'>;
 }
 
+/** The id of a device; empty: from the first one on. */
+const CURSOR = { pattern: `^$|${DEVICE_ID.source}`, example: 'meter-7' };
+
 type NewDevice = { id: string; expiresInMs?: number } & Omit<DeviceDetails, 'enabled'>;
 
 /** Reading takes a viewer, changing an operator. */
@@ -43,7 +46,7 @@ export function deviceRoutes({ devices, lastValues, presence }: DeviceRouteDeps)
       tag: 'devices',
       summary: 'Devices in the order of their ids, page by page.',
       query: query({
-        ...paging(),
+        ...paging(CURSOR),
         presence: { type: 'string', enum: [...PRESENCE_STATES], description: 'Only those in this state.' },
         tag: {
           type: 'string',

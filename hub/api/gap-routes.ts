@@ -3,7 +3,7 @@ import type { Devices } from '../devices/devices.ts';
 import type { GapLedger } from '../telemetry/gaps.ts';
 import { deviceOf } from './device-routes.ts';
 import { DEVICE_PARAMS } from './device-schemas.ts';
-import { cutPage, pageOf, paging } from './page.ts';
+import { BY_NUMBER, cutPage, pageOf, paging } from './page.ts';
 import { MistakenRequest } from './problem.ts';
 import { type Call, object, query, type Route, type Schema } from './route.ts';
 import { parseTime, TIME_FORMS } from './time.ts';
@@ -31,8 +31,7 @@ const ANSWERS: Route['answers'] = {
 };
 const QUERY: Record<string, Schema> = {
   since: { ...TEXT, description: `Only those noticed since: ${TIME_FORMS}.`, examples: ['-1d'] },
-  ...paging(),
-  cursor: { ...paging().cursor, pattern: '^\\d{1,15}$', examples: ['41'] },
+  ...paging(BY_NUMBER),
 };
 
 export function gapRoutes({ devices, gaps }: GapRouteDeps): Route[] {

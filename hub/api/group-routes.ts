@@ -15,6 +15,8 @@ export interface GroupRouteDeps {
 
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
 const COUNT: Schema = { type: 'integer', minimum: 0 };
+/** The id of a group. */
+const CURSOR = { pattern: '^[gk]-[0-9a-f-]{36,40}$', example: 'g-5f0c2f0e-9c1b-4d7a-8f3e-2b6a1d4c7e90' };
 const GROUP_PARAMS: Schema = object({
   id: {
     type: 'string',
@@ -128,7 +130,7 @@ export function groupRoutes({ groups }: GroupRouteDeps): Route[] {
       role: 'viewer',
       tag: 'groups',
       summary: 'Groups, the newest first.',
-      query: query(paging()),
+      query: query(paging(CURSOR)),
       answers: {
         200: {
           description: 'A page; `next` is absent on the last.',

@@ -33,15 +33,20 @@ export function liveRoutes(deps: LiveRouteDeps): Route[] {
       device: { ...TEXT, description: 'Only of these devices, with commas between.', examples: ['meter-7'] },
       tag: { ...TEXT, description: 'Only of devices with these tags: name=value,…', examples: ['floor=1'] },
       stream: { ...TEXT, description: 'Only readings of these streams, and nothing else.', examples: ['power'] },
-      snapshot: { type: 'string', enum: ['true', 'false'], description: 'Whether it begins with what is known.' },
+      snapshot: {
+        type: 'string',
+        enum: ['true', 'false'],
+        default: 'true',
+        description: 'Whether it begins with what is known: the last readings, presence, the newest commands.',
+      },
     }),
     answers: {
       200: {
         texts: { 'text/event-stream': EXAMPLE },
         description:
           'Events `reading` with {device, stream, ts, …fields}; `presence` with {device, state, since, reason}; `command` with ' +
-          'the command; and `merged` with {count}: so many were left out because this reader was slow. Who asks for streams ' +
-          'gets their readings only. A WebSocket says by frames what it wants (docs/live.md).',
+          'the command; and `merged` with {count}: so many were left out because this reader was slow. What is known comes ' +
+          'first, in the same words. Who asks for streams gets their readings only. A WebSocket says by frames what it wants (docs/live.md).',
       },
     },
     handle(call) {
@@ -67,7 +72,7 @@ function requestOf({ query: asked }: Call, { devices, catalog }: LiveRouteDeps):
   const streams = namesIn('stream', asked.stream);
   const request = {
     everyMs: 0,
-    snapshot: asked.snapshot === 'true',
+    snapshot: asked.snapshot !== 'false',
     ...(named && { devices: named }),
     ...(asked.tag !== undefined && { tags: tagsOf(asked.tag) }),
     ...(streams && { streams, kinds: new Set(['reading'] as const) }),

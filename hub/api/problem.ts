@@ -60,7 +60,7 @@ export function problemOfError(error: unknown): Problem {
   if (error instanceof MistakenRequest) return problemOf(error, error.errors);
   if (error instanceof ParamsMisfit) return problemOf(error, error.failures.map(mistakeOf));
   if (error instanceof RefusedMember)
-    return problemOf(error, [{ in: 'body', path: error.member, message: error.detail }]);
+    return problemOf(error, [{ in: 'body', path: error.member, message: error.fault }]);
   if (error instanceof RefusedError) return problemOf(error);
   if (error instanceof Conflict) return problemOf({ code: 'conflict', detail: 'Try again.' });
   if (error instanceof Unavailable) return problemOf({ code: 'unavailable', detail: error.message });
@@ -94,6 +94,8 @@ function mistakesOf(validation: NonNullable<RequestError['validation']>, context
         path: instancePath,
         message: `must be one of ${(params.allowedValues as string[]).join(', ')}`,
       };
+    if (keyword === 'pattern' && instancePath === '/cursor')
+      return { in: where, path: instancePath, message: 'must be the `next` of the page before' };
     return { in: where, path: instancePath || '/', message };
   });
 }

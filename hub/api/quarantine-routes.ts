@@ -2,7 +2,7 @@
 import { RefusedError } from '../kit/errors.ts';
 import type { Quarantine, QuarantineFilter } from '../telemetry/quarantine.ts';
 import type { QuarantineReplay } from '../telemetry/quarantine-replay.ts';
-import { cutPage, pageOf, paging } from './page.ts';
+import { BY_NUMBER, cutPage, pageOf, paging } from './page.ts';
 import { MistakenRequest } from './problem.ts';
 import { object, query, type Route, type Schema } from './route.ts';
 import { parseTime, TIME_FORMS } from './time.ts';
@@ -75,8 +75,7 @@ function listRoute({ quarantine }: QuarantineRouteDeps): Route {
     summary: 'Readings that were refused, newest first, each with the reason.',
     query: query({
       ...FILTER,
-      ...paging(),
-      cursor: { ...paging().cursor, pattern: '^\\d{1,15}$', examples: ['41'] },
+      ...paging(BY_NUMBER),
     }),
     answers: {
       200: {

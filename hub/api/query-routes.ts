@@ -11,7 +11,7 @@ import { DEVICE_PARAMS } from './device-schemas.ts';
 import { createLongAnswers, type LongAnswers } from './long-answers.ts';
 import { MistakenRequest } from './problem.ts';
 import { type Checked, questionOf } from './query.ts';
-import { FLEET_RESOLUTION, LIST, QUESTION, RESOLUTION, ROWS, TEXT } from './query-schemas.ts';
+import { FLEET_RESOLUTION, LIMITED, LIST, QUESTION, RESOLUTION, ROWS, TEXT } from './query-schemas.ts';
 import { type Call, object, query, type Route, type Writing } from './route.ts';
 import { answerOf, formatOf, type Table } from './table.ts';
 
@@ -50,12 +50,16 @@ function deviceRoute({ devices, catalog, store, room }: Deps): Route {
           'text/csv': 'ts,power\r\n1760000000000,3.5\r\n',
           'application/x-ndjson': '{"ts":1760000000000,"power":3.5}\n',
         },
-        schema: object({
-          device: { ...TEXT, examples: ['meter-7'] },
-          stream: { ...TEXT, examples: ['power'] },
-          resolution: RESOLUTION,
-          rows: ROWS({ ts: 1_760_000_000_000, power: 3.5 }),
-        }),
+        schema: object(
+          {
+            device: { ...TEXT, examples: ['meter-7'] },
+            stream: { ...TEXT, examples: ['power'] },
+            resolution: RESOLUTION,
+            rows: ROWS({ ts: 1_760_000_000_000, power: 3.5 }),
+            limited: LIMITED,
+          },
+          ['limited'],
+        ),
       },
     },
     async handle(call) {
@@ -64,7 +68,9 @@ function deviceRoute({ devices, catalog, store, room }: Deps): Route {
       const { stream, question } = questionOf(call.query, catalog, now);
       return answerTo(call, room, async () => {
         const { resolution, columns, pages } = await ask(store, stream, { ...question, device }, now);
-        return { head: { device, stream: stream.name }, resolution, columns: ['ts', ...columns], pages };
+        const { counted, isReached } = limitOf(call.query, question.limit);
+        const head = { device, stream: stream.name };
+        return { head, resolution, columns: ['ts', ...columns], pages: counted(pages), isLimited: isReached };
       });
     },
   };
@@ -95,11 +101,15 @@ function fleetRoute({ devices, catalog, store, room }: Deps): Route {
           'text/csv': 'device,ts,power\r\nmeter-7,1760000000000,3.5\r\n',
           'application/x-ndjson': '{"device":"meter-7","ts":1760000000000,"power":3.5}\n',
         },
-        schema: object({
-          stream: { ...TEXT, examples: ['power'] },
-          resolution: FLEET_RESOLUTION,
-          rows: ROWS({ device: 'meter-7', ts: 1_760_000_000_000, power: 3.5 }),
-        }),
+        schema: object(
+          {
+            stream: { ...TEXT, examples: ['power'] },
+            resolution: FLEET_RESOLUTION,
+            rows: ROWS({ device: 'meter-7', ts: 1_760_000_000_000, power: 3.5 }),
+            limited: LIMITED,
+          },
+          ['limited'],
+        ),
       },
     },
     async handle(call) {
@@ -110,8 +120,15 @@ function fleetRoute({ devices, catalog, store, room }: Deps): Route {
       const names = columnsAsked(stream, question).map(({ name }) => name);
       const columns = ['device', ...(buckets ? ['resolution'] : []), 'ts', ...names];
       const resolution = buckets ? { everyMs: buckets.everyMs } : { source: 'raw' };
-      const pages = fleetPages(store, { stream, question }, ids, now);
-      return answerTo(call, room, async () => ({ head: { stream: stream.name }, resolution, columns, pages }));
+      const { counted, isReached: isLimited } = limitOf(call.query, question.limit);
+      const pages = fleetPages(store, { stream, question }, ids, now, counted);
+      return answerTo(call, room, async () => ({
+        head: { stream: stream.name },
+        resolution,
+        columns,
+        pages,
+        isLimited,
+      }));
     },
   };
 }
@@ -127,13 +144,42 @@ function inWindowsOfOneLength({ stream, question }: Checked, store: QueryRouteDe
   throw new MistakenRequest([{ in: 'query', path: '/fields', message }]);
 }
 
+interface Limit {
+  /** The same pages, all of one device. */
+  counted(pages: AsyncIterable<FilledRow[]>): AsyncGenerator<FilledRow[]>;
+  /** Whether any device has as many rows as it may have. */
+  isReached(): boolean;
+}
+
+/** A chart is whole however many windows it has. */
+function limitOf({ points }: Call['query'], limit: number): Limit {
+  let isReached = false;
+  return {
+    async *counted(pages) {
+      let rows = 0;
+      for await (const page of pages) {
+        rows += page.length;
+        isReached ||= points === undefined && rows >= limit;
+        yield page;
+      }
+    },
+    isReached: () => isReached,
+  };
+}
+
 /** A page for each device at least, so that whoever reads them comes to speak between two questions to the store. */
-async function* fleetPages(store: QueryRouteDeps['store'], { stream, question }: Checked, ids: string[], now: number) {
+async function* fleetPages(
+  store: QueryRouteDeps['store'],
+  { stream, question }: Checked,
+  ids: string[],
+  now: number,
+  counted: Limit['counted'],
+) {
   for (const device of ids) {
     const { resolution, pages } = await ask(store, stream, { ...question, device }, now);
     const head = { device, ...(question.buckets && { resolution: resolution.source }) };
     let isSilent = true;
-    for await (const page of pages) {
+    for await (const page of counted(pages)) {
       isSilent = false;
       yield page.map((row): FilledRow => ({ ...head, ...row }));
     }

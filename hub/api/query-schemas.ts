@@ -1,9 +1,9 @@
 /** What a question to the telemetry store may hold, and what its answer says, as JSON Schemas. */
 import { AGGREGATES } from '../telemetry/store.ts';
-import { FILL_FORMS, MAX_POINTS, MAX_ROWS } from './query.ts';
+import { FILL_FORMS, MAX_POINTS, MAX_ROWS, WINDOW_FORMS } from './query.ts';
 import { object, type Schema } from './route.ts';
 import { FORMATS } from './table.ts';
-import { DURATION_FORMS, TIME_FORMS } from './time.ts';
+import { TIME_FORMS } from './time.ts';
 
 export const TEXT: Schema = { type: 'string', maxLength: 128 };
 export const LIST: Schema = { type: 'string', maxLength: 16_384 };
@@ -23,10 +23,11 @@ export const QUESTION: Record<string, Schema> = {
     minimum: 1,
     maximum: MAX_ROWS,
     default: 100,
-    description: 'Rows of a device at most; of no meaning with points.',
+    description:
+      'Rows of a device at most; the answer is `limited` when a device has so many. Of no meaning with points.',
   },
   order: { type: 'string', enum: ['desc', 'asc'], default: 'desc', description: 'Newest or oldest first.' },
-  every: { ...TEXT, examples: ['5m'], description: `Aggregate over windows of this length: ${DURATION_FORMS}.` },
+  every: { ...TEXT, examples: ['5m'], description: `Aggregate over windows of this length: ${WINDOW_FORMS}.` },
   fn: {
     type: 'string',
     enum: [...AGGREGATES, 'envelope'],
@@ -63,6 +64,17 @@ export const FLEET_RESOLUTION: Schema = {
   ...RESOLUTION,
   required: [],
   description: 'Of windows each row says its own `resolution`, which is what `source` is of readings.',
+};
+
+/** Follows the rows, which are written as they are read. */
+export const LIMITED: Schema = {
+  type: 'boolean',
+  const: true,
+  description:
+    'Present when a device has as many rows as `limit` allows: there may be more. Ask with a larger limit, or again from ' +
+    'the last row on: with its `ts` as `to` (order=desc), or just after it as `from` (order=asc). NDJSON and CSV have no ' +
+    'place for it: count the rows.',
+  examples: [true],
 };
 
 export const ROWS = (example: object): Schema => ({ type: 'array', items: { type: 'object', examples: [example] } });

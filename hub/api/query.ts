@@ -14,6 +14,9 @@ export const MAX_POINTS = 10_000;
 /** What stands for a window without readings, for messages. */
 export const FILL_FORMS = 'none, null, previous (the window before), or a number';
 
+/** How the length of a window is written, for messages. */
+export const WINDOW_FORMS = `${DURATION_FORMS}, or milliseconds`;
+
 type Asked = Record<string, string | number | undefined>;
 type Report = (name: string, message: string) => void;
 
@@ -63,8 +66,8 @@ function windowsOf(asked: Asked, report: Report): Pick<Question, 'buckets' | 'fi
       if (asked[name] !== undefined) report(name, 'needs every: the length of the windows');
     return {};
   }
-  const everyMs = parseDuration(String(every));
-  if (everyMs === undefined || everyMs < 1 || !Number.isInteger(everyMs)) report('every', `must be ${DURATION_FORMS}`);
+  const everyMs = /^\d{1,16}$/.test(String(every)) ? Number(every) : parseDuration(String(every));
+  if (everyMs === undefined || everyMs < 1 || !Number.isInteger(everyMs)) report('every', `must be ${WINDOW_FORMS}`);
   const stand = fillOf(fill, report);
   if (stand === 'previous' && asked.order !== 'asc')
     report('fill', 'previous needs order=asc: it is the window before in time');

@@ -16,6 +16,8 @@ export interface ScheduleRouteDeps {
 }
 
 const TIME: Schema = { type: 'number', description: 'Unix milliseconds.', examples: [1_760_000_000_000] };
+/** The id of a run. */
+const CURSOR = { pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-z]{1,64}$', example: '5f0c2f0e-9c1b-mgj6k3cw' };
 const SCHEDULE_PARAMS: Schema = object({
   id: { type: 'string', maxLength: 64, description: 'Name of the schedule.', examples: ['nightly-reboot'] },
 });
@@ -131,7 +133,7 @@ function lookingRoutes(schedules: Schedules): Route[] {
       tag: 'schedules',
       summary: 'What a schedule did, the newest first; 1,000 runs and 30 days are kept.',
       params: SCHEDULE_PARAMS,
-      query: query(paging(20)),
+      query: query(paging(CURSOR, 20)),
       answers: {
         200: { description: 'A page of its runs; `next` is absent on the last.', schema: pageOf('runs', RUN) },
       },

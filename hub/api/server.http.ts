@@ -1,7 +1,7 @@
 /** The operator API: an HTTP server that carries the table of routes, with authentication and OpenAPI. */
 
 import { maxHeaderSize } from 'node:http';
-import helmet from '@fastify/helmet';
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Audit } from '../audit/audit.ts';
@@ -82,7 +82,7 @@ export async function createApi(deps: ApiDeps, options: ApiOptions): Promise<Api
 /** The server as it is around every route. */
 async function createServer(door: Door, entrance: Entrance, options: ApiOptions): Promise<FastifyInstance> {
   const { log } = door;
-  const { requestsPerMinute = 6_000, trustedProxies = [] } = options;
+  const { requestsPerMinute = 6_000, trustedProxies = [], tls } = options;
   const app = fastify({
     serverFactory: entrance.serverFactory,
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
@@ -102,13 +102,26 @@ async function createServer(door: Door, entrance: Entrance, options: ApiOptions)
   );
   app.setErrorHandler((error, request, reply) => sendProblem(log, error, request, reply));
   entrance.guard(app);
-  await app.register(helmet);
+  await app.register(helmet, headersFor(tls));
   await app.register(rateLimit, {
     max: requestsPerMinute,
     errorResponseBuilder: (_request, { after }) => new RefusedError('too-many-requests', `Try again in ${after}.`),
   });
   logRequests(app, log);
   return app;
+}
+
+/**
+ * Answers are data: nothing of them may be run, loaded or framed (the dashboard's files say what they may). Who speaks plain
+ * HTTP must not demand TLS of browsers (RFC 6797, 7.2).
+ */
+function headersFor(tls: ApiTls | undefined): FastifyHelmetOptions {
+  const directives = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] };
+  return {
+    contentSecurityPolicy: { useDefaults: false, directives },
+    frameguard: { action: 'deny' },
+    ...(!tls && { hsts: false }),
+  };
 }
 
 /** What no route takes. */

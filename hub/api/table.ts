@@ -14,13 +14,38 @@ export interface Table {
   /** The columns of CSV. */
   columns: readonly string[];
   pages: AsyncIterator<FilledRow[]>;
+  /** Whether the rows that were read end at their limit: there may be more. */
+  isLimited(): boolean;
 }
 
-/** By `format`, or by the Accept header. */
+const TYPES: Record<Format, string> = {
+  json: 'application/json',
+  ndjson: 'application/x-ndjson',
+  csv: 'text/csv',
+};
+
+/** By `format`, or by the Accept header: its weights first, then what it names itself, then its order. */
 export function formatOf(asked: unknown, accept: string): Format {
   if (asked !== undefined) return asked as Format;
-  if (accept.includes('text/csv')) return 'csv';
-  return accept.includes('application/x-ndjson') ? 'ndjson' : 'json';
+  const ranges = accept.toLowerCase().split(',').map(rangeOf);
+  const wishes = FORMATS.flatMap((format) => {
+    const [group] = TYPES[format].split('/');
+    // The narrowest that means it is the one that counts.
+    const places = [TYPES[format], `${group}/*`, '*/*'].map((name) => ranges.findIndex((range) => range.name === name));
+    const width = places.findIndex((place) => place !== -1);
+    const place = places[width];
+    return place === undefined ? [] : [{ format, width, place, weight: ranges[place]!.weight }];
+  });
+  const [best] = wishes
+    .filter(({ weight }) => weight > 0)
+    .sort((a, b) => b.weight - a.weight || a.width - b.width || a.place - b.place);
+  return best?.format ?? 'json';
+}
+
+function rangeOf(text: string): { name: string; weight: number } {
+  const [name = '', ...parameters] = text.split(';').map((part) => part.trim());
+  const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2);
+  return { name, weight: weight === undefined ? 1 : Number(weight) || 0 };
 }
 
 interface Writer {
@@ -28,28 +53,28 @@ interface Writer {
   before(table: Table): string;
   /** `isFirst`: no row came before these. */
   rows(rows: readonly FilledRow[], table: Table, isFirst: boolean): string;
-  after: string;
+  after(table: Table): string;
 }
 
 const WRITERS: Record<Format, Writer> = {
   json: {
-    type: 'application/json; charset=utf-8',
+    type: `${TYPES.json}; charset=utf-8`,
     before: ({ head, resolution }) => `${JSON.stringify({ ...head, resolution }).slice(0, -1)},"rows":[`,
     rows: (rows, _table, isFirst) => (isFirst ? '' : ',') + JSON.stringify(rows).slice(1, -1),
-    after: ']}',
+    after: (table) => `]${table.isLimited() ? ',"limited":true' : ''}}`,
   },
   ndjson: {
-    type: 'application/x-ndjson',
+    type: TYPES.ndjson,
     before: () => '',
     rows: (rows) => rows.map((row) => `${JSON.stringify(row)}\n`).join(''),
-    after: '',
+    after: () => '',
   },
   csv: {
-    type: 'text/csv; charset=utf-8',
+    type: `${TYPES.csv}; charset=utf-8`,
     before: ({ columns }) => `${columns.join(',')}\r\n`,
     rows: (rows, { columns }) =>
       rows.map((row) => `${columns.map((name) => cellOf(row[name])).join(',')}\r\n`).join(''),
-    after: '',
+    after: () => '',
   },
 };
 
@@ -72,8 +97,9 @@ export async function answerOf(table: Table, format: Format, admit: (stream: Wri
   const { type, before, rows, after } = WRITERS[format];
   const headers = headersOf(resolution);
   if (!isWhole) return { type, headers, stream: admit((outlet) => streamOf(table, format, begin, outlet)) };
-  if (format === 'json') return { headers, body: { ...head, resolution, rows: begin } };
-  return { type, headers, body: before(table) + rows(begin, table, true) + after };
+  if (format === 'json')
+    return { headers, body: { ...head, resolution, rows: begin, ...(table.isLimited() && { limited: true }) } };
+  return { type, headers, body: before(table) + rows(begin, table, true) + after(table) };
 }
 
 async function streamOf(table: Table, format: Format, begin: FilledRow[], { signal, write }: Outlet) {
@@ -89,7 +115,8 @@ async function streamOf(table: Table, format: Format, begin: FilledRow[], { sign
       await write(rows(page.value, table, isFirst));
       isFirst = false;
     }
-    if (after !== '') await write(after);
+    const end = after(table);
+    if (end !== '') await write(end);
   } finally {
     await pages.return?.();
   }

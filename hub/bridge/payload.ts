@@ -35,6 +35,11 @@ const PART_SCHEMAS: Record<string, Schema> = {
 const NAME = /\{([A-Za-z_][\w.-]*)\}/g;
 const FIELD = /^fields\.([A-Za-z_]\w*)$/;
 
+/** The names of the fields of all streams. */
+export function fieldNamesOf(streams: ReadonlyMap<string, Stream>): Set<string> {
+  return new Set(Array.from(streams.values(), (stream) => [...stream.fields.keys()]).flat());
+}
+
 /** Why a template cannot be used; `fields` are the names of all streams' fields, when they are known. */
 export function faultOfPayload(template: string, fields?: ReadonlySet<string>): string | undefined {
   for (const [, name] of template.matchAll(NAME)) {
@@ -60,8 +65,7 @@ function faultOfSample(text: string): string | undefined {
 
 /** The payload of a template that the streams fit. Throws `UserError`. */
 export function openPayload(template: string, streams: ReadonlyMap<string, Stream>): PayloadOf {
-  const fields = new Set(Array.from(streams.values(), (stream) => [...stream.fields.keys()]).flat());
-  const fault = faultOfPayload(template, fields);
+  const fault = faultOfPayload(template, fieldNamesOf(streams));
   if (fault) throw new UserError(`mqtt.payload ${fault}.`, EXIT_CONFIG);
   return compilePayload(template);
 }

@@ -23,6 +23,10 @@ export class RequestMistake extends UserError {
 const OPTIONS: Record<string, string> = {
   ttlMs: 'ttl',
   timeoutMs: 'timeout',
+  forMs: 'for',
+  clearForMs: 'clearFor',
+  windowMs: 'window',
+  lagMs: 'lag',
   expiresInMs: 'expires',
   overlapMs: 'overlap',
   expectedIntervalMs: 'expectedInterval',

@@ -31,7 +31,7 @@ export function registerReadings(program: Command, verb: AddVerb): void {
   query.option('--from <time>', 'first moment: RFC 3339, a date, Unix ms, or -1h', '-1h');
   query.option('--to <time>', 'end, not included', 'now');
   query.option('--fields <names>', 'with commas between; all without it');
-  query.option('--every <duration>', 'a row for each window of this length, such as 5m');
+  query.option('--every <duration>', 'a row for each window of this length, such as 5m; milliseconds without a unit');
   query.option(
     '--fn <name>',
     'of each window: mean, min, max, first, last, count, or envelope (mean, lowest, highest); mean without it',
@@ -60,25 +60,43 @@ async function runQuery(session: Session, devices = '', stream = '') {
     devices,
     new URLSearchParams(asked.map(([name, value]): [string, string] => [name, String(value)])),
   );
-  if (options.json) return pour(legibly(client.text(path, 'application/json')));
+  if (options.json) return showJson(session, path);
   if (!options.csv && !options.ndjson) return showRows(session, path, `${devices} in ${stream}`);
   const lines = { count: options.csv ? -1 : 0 };
   await pour(counted(client.text(path, options.csv ? 'text/csv' : 'application/x-ndjson'), lines));
-  hintAtLimit(session, lines.count);
+  hintAtLimit(session, lines.count >= LIMIT);
 }
 
 async function showRows(session: Session, path: string, what: string) {
   const { client, options, color, print, hint } = session;
-  const { rows } = await client.json<{ rows: Record<string, unknown>[] }>('GET', path);
+  const { rows, limited = false } = await client.json<{ rows: Record<string, unknown>[]; limited?: true }>('GET', path);
   if (rows.length === 0) hint(`No readings of ${what} between ${options.from} and ${options.to}.`);
   else print(show.rowTable(rows, color));
-  hintAtLimit(session, rows.length);
+  hintAtLimit(session, limited);
+}
+
+async function showJson(session: Session, path: string) {
+  const { client, pour } = session;
+  const end = { text: '' };
+  await pour(legibly(ending(client.text(path, 'application/json'), end)));
+  hintAtLimit(session, end.text.endsWith('],"limited":true}'));
 }
 
 /** Whoever said no limit may not know that there is one. */
-function hintAtLimit({ options, hint }: Session, rows: number) {
-  if (options.limit !== undefined || options.points !== undefined || rows < LIMIT) return;
-  hint(`There may be more: without --limit there are at most ${LIMIT} rows of each device.`);
+function hintAtLimit({ options, hint }: Session, isLimited: boolean) {
+  if (options.limit !== undefined || options.points !== undefined || !isLimited) return;
+  hint(
+    `There may be more: without --limit there are at most ${LIMIT} rows of each device. ` +
+      'Ask with --limit 10000, or with --every 5m for a row of each five minutes.',
+  );
+}
+
+/** Keeps the last letters, for what a long answer says at its end. */
+async function* ending(texts: AsyncIterable<string>, end: { text: string }): AsyncGenerator<string> {
+  for await (const text of texts) {
+    end.text = (end.text + text).slice(-32);
+    yield text;
+  }
 }
 
 async function* counted(texts: AsyncIterable<string>, lines: { count: number }): AsyncGenerator<string> {
@@ -115,7 +133,12 @@ function queryPath(devices: string, asked: URLSearchParams): string {
 
 async function runTail(session: Session, device?: string) {
   const { options, stopped, hint } = session;
-  const filter = { ...(device !== undefined && { device }), ...(options.stream && { stream: String(options.stream) }) };
+  // No snapshot: what was said before, and again at each new connection, is no reading that becomes durable.
+  const filter = {
+    snapshot: 'false',
+    ...(device !== undefined && { device }),
+    ...(options.stream && { stream: String(options.stream) }),
+  };
   const path = `/v1/live?${new URLSearchParams(filter)}`;
   let { client } = session;
   let heard = false;

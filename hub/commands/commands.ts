@@ -30,7 +30,7 @@ export interface Commands {
   get(id: string): Command | undefined;
   /** Newest first; `next` is absent on the last page. */
   list(query: CommandQuery): { commands: Command[]; next?: string };
-  /** Only before it was sent. Durable when it resolves. Throws `RefusedError` (not-found, already-sent). */
+  /** Only before it was sent. Durable when it resolves. Throws `RefusedError` (not-found, already-sent, already-ended). */
   cancel(id: string, actor: string): Promise<Command>;
   /** The command when it has ended (or is `unknown`), or as it is after `withinMs`. Throws `RefusedError` (not-found). */
   wait(id: string, withinMs: number): Promise<Command>;
@@ -192,7 +192,8 @@ export function createCommands(deps: CommandsDeps, options: CommandsOptions = {}
       const cancelled = await change(found(index.get(id), id).id, { type: 'cancel', by: actor });
       if (cancelled) return cancelled;
       const { state } = found(index.get(id), id);
-      throw new RefusedError('already-sent', `The command is ${state}; only a queued one can be cancelled.`);
+      const code = isFinal(state) ? 'already-ended' : 'already-sent';
+      throw new RefusedError(code, `The command is ${state} already; only a queued one can be cancelled.`);
     },
     async wait(id, withinMs) {
       if (!hasEnded(found(index.get(id), id).state)) await waits.until(id, withinMs);

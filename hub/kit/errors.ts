@@ -53,6 +53,7 @@ export const REFUSALS = {
     retry: false,
     title: 'The command is past the point where it can be cancelled.',
   },
+  'already-ended': { status: 409, close: 0, retry: false, title: 'The command has ended: nothing changes it.' },
   'last-admin': { status: 409, close: 0, retry: false, title: 'Nobody would be left who may change operators.' },
   'key-reused': { status: 422, close: 0, retry: false, title: 'This Idempotency-Key belongs to another request.' },
   'too-many-requests': { status: 429, close: 0, retry: true, title: 'Too many requests from this address.' },
@@ -92,9 +93,12 @@ export class RefusedError extends Error implements Refusal {
 export class RefusedMember extends RefusedError {
   /** JSON pointer. */
   readonly member: string;
-  constructor(code: RefusalCode, member: string, detail: string) {
+  /** What is wrong, for who sees the member's name beside it. */
+  readonly fault: string;
+  constructor(code: RefusalCode, member: string, detail: string, fault = detail) {
     super(code, detail);
     this.member = member;
+    this.fault = fault;
   }
 }
 

@@ -127,7 +127,9 @@ describe('alerts', () => {
     const wrong = await check([{ id: 'hot', kind: 'field', stream: 'environment', field: 'heat', above: 3 }]);
     expect(wrong).toMatchObject({
       code: 78,
-      stderr: expect.stringContaining('alerts.rules: The rule "hot": the stream environment has no field "heat"'),
+      stderr: expect.stringContaining(
+        'environment HUB_ALERTS__RULES: alerts.rules.0.field is "heat", but the fields of environment are',
+      ),
     });
     const unknown = await check([{ id: 'hot', kind: 'warm' }]);
     expect(unknown).toMatchObject({

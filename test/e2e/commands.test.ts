@@ -91,7 +91,7 @@ describe('a device that is away', () => {
     await send();
     expect(await problem('POST', `/v1/commands/${first.id}/cancel`)).toMatchObject({
       status: 409,
-      code: 'already-sent',
+      code: 'already-ended',
     });
   });
 });

@@ -187,9 +187,9 @@ describe('the operator API with TLS', () => {
     const headers = await headersOf(`${hub.api}/readyz`, hub.ca);
     expect(headers).toMatchObject({
       'strict-transport-security': expect.stringContaining('max-age='),
-      'content-security-policy': expect.stringContaining("default-src 'self'"),
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
       'x-content-type-options': 'nosniff',
-      'x-frame-options': 'SAMEORIGIN',
+      'x-frame-options': 'DENY',
       'cache-control': 'no-store',
     });
   });

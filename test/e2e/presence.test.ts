@@ -92,7 +92,7 @@ it('a device that is connected and sends nothing is silent, is found as such, an
   const { token } = await hub.call<{ token: string }>('POST', '/v1/devices', { id: 'quiet', expectedIntervalMs: 500 });
   const abort = new AbortController();
   const headers = { authorization: `Bearer ${hub.adminToken}` };
-  const live = await fetch(`${hub.api}/v1/live?device=quiet`, { headers, signal: abort.signal });
+  const live = await fetch(`${hub.api}/v1/live?device=quiet&snapshot=false`, { headers, signal: abort.signal });
   const events = eventsIn(live.body!);
   const heard: string[] = [];
   const listening = (async () => {

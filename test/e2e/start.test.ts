@@ -261,6 +261,33 @@ describe('hub config', () => {
     expect(ended.stderr).toContain(`${file}:2:3: gateway.prot is not a known field`);
     expect((await run(['start', '--config', '/nowhere.yaml'])).code).toBe(78);
   });
+
+  it('tells what only the schemas can tell with file and line too', async () => {
+    const file = join(folder(), 'hub.yaml');
+    writeFileSync(
+      file,
+      'mqtt:\n  rules:\n    - topic: a/{device}\n      stream: weather\n      fields: { power: $ }\n' +
+        "  payload: '{fields.colour}'\n" +
+        'alerts:\n  mqttTopic: alerts/{rule}\n  webhooks:\n' +
+        "    - { name: on-call, url: 'http://h/' }\n    - { name: on-call, url: 'http://h/' }\n" +
+        '  rules:\n    - id: quiet\n      kind: no-reading\n    - id: hot\n      kind: field\n      stream: power\n' +
+        '      field: power\n      above: 3\n      clear: 4\n    - { id: hot, kind: offline }\n',
+    );
+    const mistakes = [
+      ...['4:7: mqtt.rules.0.stream is "weather", but the streams are ', '6:3: mqtt.payload has {fields.colour}'],
+      ...['8:3: alerts.mqttTopic needs a connection', '11:9: alerts.webhooks.1.name is "on-call"'],
+      ...['13:7: alerts.rules.0.forMs is missing', '20:7: alerts.rules.1.clear must not be above the limit 3'],
+      '21:9: alerts.rules.2.id is "hot" again',
+    ];
+    for (const verb of [
+      ['config', 'check'],
+      ['start', '--data', folder()],
+    ]) {
+      const { code, stderr } = await run([...verb, '--config', file]);
+      expect([code, stderr]).toEqual([78, expect.stringContaining(`has ${mistakes.length} mistakes`)]);
+      for (const mistake of mistakes) expect(stderr).toContain(`${file}:${mistake}`);
+    }
+  });
 });
 
 describe('npm run demo', () => {

@@ -40,6 +40,22 @@ describe('the live stream', () => {
     abort.abort();
   });
 
+  it('begins with what is known, and leaves that out for who asks for changes only', async () => {
+    await hub.devices.add('a');
+    hub.live.update([frame('a', 'power', { ts: 1 })]);
+    const whole = await watch('?stream=power');
+    expect((await eventsIn(whole.response.body!).next()).value).toMatchObject({
+      data: expect.stringContaining('"ts":1'),
+    });
+    const changes = await watch('?stream=power&snapshot=false');
+    hub.live.update([frame('a', 'power', { ts: 2 })]);
+    expect((await eventsIn(changes.response.body!).next()).value).toMatchObject({
+      data: expect.stringContaining('"ts":2'),
+    });
+    whole.abort.abort();
+    changes.abort.abort();
+  });
+
   it.each([
     ['?device=nosuch', 'There is no device "nosuch".'],
     ['?stream=nosuch', 'There is no stream "nosuch". There are the streams '],

@@ -1,5 +1,6 @@
 /** The connection over the package `mqtt` against brokers that are not ours: Mosquitto, and aedes for MQTT 3.1.1 alone. */
 import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { Aedes } from 'aedes';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import { createLink } from '../../hub/bridge/link/bridge.mqtt.ts';
 import type { Incoming, LinkOptions, NewLink } from '../../hub/bridge/link/link-port.ts';
 import { quiet } from '../helpers/log.ts';
 import { type Mosquitto, startMosquitto } from '../helpers/mosquitto.ts';
+import { makeAuthority } from '../helpers/pki.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -204,6 +206,36 @@ describe('a link to a broker that', () => {
     const made = link(url);
     made.open();
     await expect.poll(() => made.status().lastError).toBe(`${url}: nothing listens there (ECONNREFUSED)`);
+  });
+});
+
+describe('a url that means something else', () => {
+  const toldOf = async (url: string, version: 4 | 5) => {
+    const made = link(url, { version });
+    made.open();
+    await expect.poll(() => made.status().lastError).toBeDefined();
+    return made.status().lastError;
+  };
+
+  describe.each([5, 4] as const)('by MQTT of version %i', (version) => {
+    it('a web server', async () => {
+      const url = await startServer(createHttpServer((_, response) => response.end('hello')));
+      expect(await toldOf(url, version)).toContain('what answers there does not speak MQTT (');
+      const secure = await toldOf(url.replace('mqtt:', 'mqtts:'), version);
+      expect(secure).toMatch(/what answers there does not speak TLS; without it the url begins with mqtt:\/\/$/);
+      expect(await toldOf(url.replace('mqtt:', 'ws:'), version)).toContain('is it the address of MQTT over WebSocket?');
+    });
+
+    it('TLS where there is none, and none where there is TLS', async () => {
+      const plain = await startBroker();
+      const authority = makeAuthority('authority');
+      cleanups.push(() => authority.dispose());
+      const { certFile, keyFile } = authority.issue('broker');
+      const broker = await startBroker(`certfile ${certFile}\nkeyfile ${keyFile}\nallow_anonymous true`);
+      expect(await toldOf(broker.url, version)).toMatch(/; if it expects TLS, the url begins with mqtts:\/\/$/);
+      const secure = await toldOf(plain.url.replace('mqtt:', 'mqtts:'), version);
+      expect(secure).toMatch(/; if it speaks no TLS, the url begins with mqtt:\/\/$/);
+    });
   });
 });
 

@@ -162,6 +162,16 @@ describe('hub bridge test', () => {
     expect(code).toBe(1);
   });
 
+  it.each(['a/+', 'a/#', 'zigbee2mqtt/+', ''])('says that nothing can be published to %j', (topic) => {
+    expect(test(topic, '{"t":7}')).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^--topic (holds a wildcard \(\+ or #\)|is empty): nothing can be published to it\.\n$/,
+      ),
+    });
+  });
+
   it('says when no rule is for the topic, when there is no rule, no such broker, or a mistake', () => {
     expect(test('b/x', '{}')).toMatchObject({
       code: 1,

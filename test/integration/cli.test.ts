@@ -258,9 +258,11 @@ describe('hub query', () => {
   it('tells whoever said no limit that there is one', async () => {
     const rows = Array.from({ length: 100 }, (_, n) => ({ ts: 100 - n, power: n / 3 }));
     hub.store.answer(() => rows.slice(0, hub.store.asked.at(-1)!.limit));
-    const hint = 'There may be more: without --limit there are at most 100 rows of each device.\n';
-    for (const format of [[], ['--csv'], ['--ndjson']])
-      expect((await run(['query', 'a', 'power', ...format])).stderr).toBe(hint);
+    const hint =
+      /^There may be more: without --limit there are at most 100 rows of each device\. Ask with --limit .+\n$/;
+    for (const format of [[], ['--json'], ['--csv'], ['--ndjson']])
+      expect((await run(['query', 'a', 'power', ...format])).stderr).toMatch(hint);
+    expect(JSON.parse((await run(['query', 'a', 'power', '--json'])).stdout)).toMatchObject({ limited: true });
     expect((await run(['query', 'a', 'power', '--limit', '100', '--csv'])).stderr).toBe('');
   });
 
@@ -294,6 +296,7 @@ describe('hub query', () => {
 describe('hub tail', () => {
   it('shows readings as they come, and ends with 0 at Ctrl-C', async () => {
     await hub.devices.add('a');
+    hub.live.update([reading('a', 1, 9)]);
     const { child, output, ended } = start(['tail', 'a', '--stream', 'power']);
     await expect.poll(() => hub.live.subscribers).toBe(1);
     hub.live.update([reading('b', 0, 1), reading('a', Date.UTC(2026, 6, 1), 3.5)]);

@@ -60,6 +60,16 @@ describe('the page', () => {
     expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' });
   });
 
+  it('has a policy of its own: the answers of the API may do nothing at all, and plain HTTP demands no TLS', async () => {
+    for (const path of ['/healthz', '/v1/devices', '/nowhere']) {
+      const { headers } = await ask(path);
+      expect(headers['content-security-policy']).toBe("default-src 'none';frame-ancestors 'none'");
+      expect(headers).toMatchObject({ 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' });
+      expect(headers).not.toHaveProperty('strict-transport-security');
+    }
+    expect((await ask('/')).headers).not.toHaveProperty('strict-transport-security');
+  });
+
   it.each([
     ['br, gzip', 'br', 'brotli'],
     ['gzip, deflate', 'gzip', 'gzip'],

@@ -372,5 +372,17 @@ describe('every list that grows', () => {
     }
     expect(whole.length).toBeGreaterThan(2);
     expect(walked).toEqual(whole);
+    // Its page would look like the last.
+    for (const none of ['%00zz', '..']) {
+      const headers = { authorization: `Bearer ${hub.adminToken}` };
+      const answer = await fetch(`${hub.api}${path}?cursor=${none}`, { headers });
+      expect([answer.status, await answer.json()]).toMatchObject([
+        400,
+        {
+          code: 'invalid',
+          errors: [{ in: 'query', path: '/cursor', message: 'must be the `next` of the page before' }],
+        },
+      ]);
+    }
   });
 });

@@ -78,7 +78,45 @@ describe('a long answer', () => {
   it('ends at the limit', async () => {
     const { body } = await get(`/v1/devices/a/telemetry?${RANGE}&limit=2500`);
     expect(body.rows).toHaveLength(2_500);
+    expect(body.limited).toBe(true);
     expect(asked.map(({ limit }) => limit)).toEqual([1_000, 1_000, 500]);
+  });
+
+  it.each([
+    [`/v1/devices/a/telemetry?${RANGE}`, true],
+    [`/v1/devices/a/telemetry?${RANGE}&every=1h`, undefined],
+    [`/v1/devices/a/telemetry?${RANGE}&points=50`, undefined],
+    [`/v1/devices/c/telemetry?${RANGE}&limit=1`, true],
+    [`/v1/devices/c/telemetry?${RANGE}&limit=2`, undefined],
+    [`/v1/telemetry?${RANGE}`, true],
+    [`/v1/telemetry?${RANGE}&devices=a,b&limit=1000000`, undefined],
+    [`/v1/telemetry?${RANGE}&devices=b,c`, undefined],
+    [`/v1/telemetry?${RANGE}&devices=b,c&points=2`, undefined],
+  ])('says when a device has as many rows as it may: %s', async (path, limited) => {
+    expect((await get(path)).body.limited).toBe(limited);
+  });
+
+  it.each([
+    ['text/csv;q=0.1, application/json', 'application/json'],
+    ['application/json;q=0.5, application/x-ndjson', 'application/x-ndjson'],
+    ['text/csv; charset=utf-8; q=0.9, */*;q=0.8', 'text/csv'],
+    ['text/csv;q=0, */*', 'application/json'],
+    ['text/csv, */*', 'text/csv'],
+    ['text/csv, application/json', 'text/csv'],
+    ['application/json, text/csv', 'application/json'],
+    ['text/*', 'text/csv'],
+    ['image/png', 'application/json'],
+    ['*/*', 'application/json'],
+  ])('comes in the type that Accept likes best: %s', async (accept, type) => {
+    const answer = await hub.call('GET', `/v1/devices/b/telemetry?${RANGE}`, { headers: { accept } });
+    expect(answer.type).toContain(type);
+  });
+
+  it('takes the length of windows in plain milliseconds, as times', async () => {
+    const of = async (every: string) =>
+      (await get(`/v1/devices/a/telemetry?${RANGE}&fields=turns&limit=3&every=${every}`)).body;
+    expect(await of('60000')).toEqual(await of('1m'));
+    expect(await of('0')).toMatchObject({ code: 'invalid' });
   });
 
   it('comes as NDJSON and CSV too, and says in headers what it was made from', async () => {

@@ -78,34 +78,47 @@ const news = () => told.splice(0).map(({ device = 'hub', state }) => `${device} 
 const present = (state: Presence['state']): Presence => ({ state, since: clock, reason: 'connected' });
 
 describe('a rule', () => {
-  const faultOf = (details: RuleDetails, id = 'r') => {
+  const refusalOf = (details: RuleDetails, id = 'r') => {
     try {
-      ruleOf(id, details, 'api', CONTEXT);
-      return '';
+      return ruleOf(id, details, 'api', CONTEXT);
     } catch (error) {
-      return (error as Error).message;
+      return error;
     }
   };
 
-  it.each<[string, RuleDetails]>([
-    ['needs field', { kind: 'field', stream: 'environment' }],
-    ['knows no lagMs', { ...HOT, lagMs: 5 }],
-    ['either above or below', { ...HOT, below: 3 }],
-    ['must not be above the limit', { ...HOT, clear: 31 }],
-    ['must not be below the limit', { kind: 'field', stream: 'environment', field: 'temperature', below: 3, clear: 2 }],
-    ['no stream "weather"', { ...HOT, stream: 'weather' }],
-    ['no field "heat"', { ...HOT, field: 'heat' }],
-    ['holds no number but a boolean', { ...HOT, field: 'occupied' }],
-    ['no sink "mqtt"', { kind: 'lag', lagMs: 1, sink: 'mqtt' }],
-    ['no channel "pager"', { kind: 'offline', deliver: ['pager'] }],
-    ['more than 0', { kind: 'no-reading', forMs: 0 }],
-    ['needs forMs', { kind: 'no-reading' }],
-  ])('is refused when it %s', (message, details) => {
-    expect(faultOf(details)).toContain(message);
+  it.each<[string, string, RuleDetails]>([
+    ['/field', 'is missing: the kind field needs it', { kind: 'field', stream: 'environment' }],
+    ['/lagMs', 'is nothing that the kind field has', { ...HOT, lagMs: 5 }],
+    ['/below', 'and above exclude each other', { ...HOT, below: 3 }],
+    ['/above', 'is missing, or below', { kind: 'field', stream: 'environment', field: 'temperature' }],
+    ['/clear', 'must not be above the limit', { ...HOT, clear: 31 }],
+    [
+      '/clear',
+      'must not be below the limit',
+      { kind: 'field', stream: 'environment', field: 'temperature', below: 3, clear: 2 },
+    ],
+    ['/stream', 'is "weather", but the streams are environment', { ...HOT, stream: 'weather' }],
+    ['/field', 'is "heat", but the fields of environment are temperature', { ...HOT, field: 'heat' }],
+    ['/field', 'is "occupied", which holds no number but a boolean', { ...HOT, field: 'occupied' }],
+    ['/sink', 'is "mqtt", but the sinks are', { kind: 'lag', lagMs: 1, sink: 'mqtt' }],
+    ['/deliver', 'is "pager", but the channels are', { kind: 'offline', deliver: ['pager'] }],
+    ['/forMs', 'must be more than 0', { kind: 'no-reading', forMs: 0 }],
+    ['/forMs', 'is missing: the kind no-reading needs it', { kind: 'no-reading' }],
+  ])('is refused with the member that is wrong: %s %s', (member, words, details) => {
+    const detail = expect.stringContaining(`The rule "r": ${member.slice(1)} ${words}`);
+    expect(refusalOf(details)).toMatchObject({
+      code: 'invalid',
+      member,
+      fault: expect.stringContaining(words),
+      detail,
+    });
   });
 
   it('has a name that fits everywhere', () => {
-    expect(faultOf({ kind: 'offline' }, 'a b')).toContain('letters, digits');
+    expect(refusalOf({ kind: 'offline' }, 'a b')).toMatchObject({
+      member: '/id',
+      fault: expect.stringContaining('letters'),
+    });
   });
 
   it('finds a value between the limit and its way back neither wrong nor right', () => {

@@ -556,7 +556,9 @@ describe('operators', () => {
   it('can cancel what is queued, and nothing later', async () => {
     const { id } = await send();
     expect(await commands.cancel(id, 'operator:b')).toMatchObject({ state: 'cancelled' });
-    await expect(commands.cancel(id, 'operator:b')).rejects.toMatchObject({ code: 'already-sent' });
+    await expect(commands.cancel(id, 'operator:b')).rejects.toMatchObject({
+      ...{ code: 'already-ended', detail: expect.stringContaining('is cancelled already') },
+    });
     await connect();
     expect(line.frames).toEqual([]);
     const sent = await send();

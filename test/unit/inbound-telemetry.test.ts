@@ -117,6 +117,16 @@ describe('telemetry from a broker', () => {
     expect(counts).toEqual({ accepted: 0, rejected: 1 });
   });
 
+  it.each([
+    [{ temperature: 'warm' }, 'x: temperature must be number', 'a message was refused: temperature must be number'],
+    ['warm', 'x: it is not JSON', 'a message was refused: it is not JSON'],
+  ])('is told in a sentence: %j', async (payload, lastRefusal, line) => {
+    const { say, count, warned } = open();
+    await say('a/x', payload);
+    expect(count()).toMatchObject({ lastRefusal });
+    expect(warned).toEqual([line]);
+  });
+
   it('keeps no token that strayed into a payload', async () => {
     const { frames, say } = open();
     await say('a/x', 'my token is thd_ABCDEFGHIJKL_secretsecretsecret');
@@ -125,13 +135,13 @@ describe('telemetry from a broker', () => {
 
   it.each([
     ['not known', 'a/stranger', 'is no device of this hub'],
-    ['disabled', 'a/off', 'is disabled'],
+    ['disabled', 'a/off', 'its device is disabled'],
     ['no possible name', 'a/Living room', 'is no device id'],
-    ['hostile', 'a/x\u0007', 'has a topic that no device has'],
+    ['hostile', 'a/x\u0007', 'no device has its topic'],
     ['65 characters long', `a/${'x'.repeat(65)}`, 'is no device id'],
-    ['as long as MQTT allows', `a/${'x'.repeat(65_000)}`, 'has a topic that no device has'],
+    ['as long as MQTT allows', `a/${'x'.repeat(65_000)}`, 'no device has its topic'],
     ['empty', 'a/', 'is no device id'],
-    ['one with wildcards', 'a/+', 'has a topic that no device has'],
+    ['one with wildcards', 'a/+', 'no device has its topic'],
   ])('is refused and counted when the device is %s', async (_, topic, why) => {
     const { frames, say, count, warned } = open();
     await say(topic, { temperature: 1 });

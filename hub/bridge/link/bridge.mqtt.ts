@@ -6,7 +6,7 @@ import { takeSender } from '../sender.ts';
 import type { Connection, ConnectionEvents, DialOptions, Ending } from './connection.ts';
 import { INBOX_MESSAGES, Link } from './link.ts';
 import { type LinkOptions, type Message, type NewLink, RefusedByBroker } from './link-port.ts';
-import { type EndingError, endingOf, isRefusedMessage, REASONS } from './mqtt-reasons.ts';
+import { type EndingError, endingOf, isRefusedMessage, REASONS, type Stage, silenceOf } from './mqtt-reasons.ts';
 import type { LinkLog } from './outage-notice.ts';
 
 const KEEPALIVE_SECONDS = 30;
@@ -42,6 +42,8 @@ class MqttConnection implements Connection {
   #ending: Ending | undefined;
   /** The broker could be reached, and has not answered yet. */
   #isWaiting = false;
+  #isSecure = false;
+  #isWelcomed = false;
   #isOver = false;
 
   constructor(options: DialOptions, events: ConnectionEvents) {
@@ -104,24 +106,29 @@ class MqttConnection implements Connection {
     const settings = settingsOf(this.#options);
     const client = dial ? new MqttClient(() => dial() as MqttClient['stream'], settings) : connect(url, settings);
     client.stream.once('connect', () => (this.#isWaiting = true));
-    client.stream.once('secureConnect', () => (this.#isWaiting = true));
+    client.stream.once('secureConnect', () => (this.#isSecure = true));
     client.handleMessage = (packet, callback) => this.#take(packet, callback);
     client.on('connect', (connack) => this.#welcome(connack));
-    client.on('error', (error) => (this.#ending ??= endingOf(error as EndingError, this.#options.url)));
+    client.on('error', (error) => (this.#ending ??= endingOf(error as EndingError, this.#stage())));
     client.on('disconnect', ({ reasonCode = 0 }) => {
-      this.#ending ??= endingOf({ code: reasonCode, message: `the broker said: ${REASONS[reasonCode] ?? reasonCode}` });
+      const message = `the broker said: ${REASONS[reasonCode] ?? reasonCode}`;
+      this.#ending ??= endingOf({ code: reasonCode, message }, this.#stage());
     });
     client.on('close', () => this.#end(this.#ending ?? this.#silence()));
     return client;
   }
 
   #silence(): Ending {
-    const message = 'the broker ended the connection';
-    return { kind: this.#isWaiting ? 'mute' : 'lost', message };
+    return { kind: this.#isWaiting ? 'mute' : 'lost', message: silenceOf(this.#stage()) };
+  }
+
+  #stage(): Stage {
+    return { url: this.#options.url, isSecure: this.#isSecure, isWelcomed: this.#isWelcomed };
   }
 
   #welcome({ sessionPresent, properties }: IConnackPacket): void {
     this.#isWaiting = false;
+    this.#isWelcomed = true;
     const { receiveMaximum, maximumPacketSize } = properties ?? {};
     this.#events.onWelcome({
       sessionPresent,

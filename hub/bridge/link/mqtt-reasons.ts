@@ -56,19 +56,51 @@ export interface EndingError {
   code?: unknown;
 }
 
-/** Why a connection ended, for a person; `url` has no credentials. */
-export function endingOf({ code, message }: EndingError, url?: string): Ending {
-  const at = url ? `${url}: ` : '';
+/** How far a connection came. */
+export interface Stage {
+  /** Without credentials. */
+  url: string;
+  /** TLS is agreed. */
+  isSecure: boolean;
+  /** The broker has accepted the connection. */
+  isWelcomed: boolean;
+}
+
+/** Why a connection ended, for a person. */
+export function endingOf({ code, message }: EndingError, stage: Stage): Ending {
+  const at = `${stage.url}: `;
   if (typeof code === 'number') {
     const kind = WRONG_VERSION.has(code) ? 'version' : REFUSALS.has(code) ? 'refused' : 'lost';
     return { kind, message: `${at}${REASONS[code] ?? message}` };
   }
   const certificate = CERTIFICATES[String(code)];
   if (certificate) return { kind: 'refused', message: `${at}${certificate} (${code})` };
+  if (/wrong version number/.test(message))
+    return { kind: 'lost', message: `${at}what answers there does not speak TLS${plainly(stage)}` };
   const known = ERRORS[String(code)];
-  if (known) return { kind: 'lost', message: `${at}${known} (${code})` };
+  if (known) {
+    const guess = code === 'ECONNRESET' ? guessOf(stage) : '';
+    return { kind: 'lost', message: `${at}${known} (${code})${guess}` };
+  }
+  if (code === undefined && !stage.isWelcomed && !/timeout/i.test(message))
+    return { kind: 'lost', message: `${at}what answers there does not speak MQTT (${message})` };
   const isOfTls = /^(ERR_SSL|ERR_TLS)|CERT/.test(String(code));
   return { kind: isOfTls ? 'refused' : 'lost', message: `${at}${message}` };
+}
+
+/** The words when the other side hung up and gave no reason. */
+export function silenceOf(stage: Stage): string {
+  return `${stage.url}: the broker ended the connection${guessOf(stage)}`;
+}
+
+const plainly = ({ url }: Stage) => `; without it the url begins with ${url.startsWith('wss:') ? 'ws' : 'mqtt'}://`;
+
+/** What is probably wrong with an address when who answers there says nothing before it hangs up. */
+function guessOf({ url, isSecure, isWelcomed }: Stage): string {
+  if (isWelcomed) return '';
+  if (url.startsWith('mqtt:')) return '; if it expects TLS, the url begins with mqtts://';
+  if (/^wss?:/.test(url)) return '; is it the address of MQTT over WebSocket?';
+  return isSecure ? '' : '; if it speaks no TLS, the url begins with mqtt://';
 }
 
 /** Whether a PUBACK with this code is about the message itself. */

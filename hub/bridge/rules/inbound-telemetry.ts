@@ -90,13 +90,13 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
   const closing = new AbortController();
   let registered = 0;
 
-  function refuse(to: Counted, code: string, about: string, message: string): void {
+  function refuse(to: Counted, code: string, about: string, words: string): void {
     to.count.refused += 1;
-    to.last = `${about} ${message}`.slice(0, 300);
+    to.last = `${about}: ${words}`.slice(0, 300);
     const key = `${to.rule.name} ${code} ${about}`;
     if (told.has(key) || told.size >= MAX_TOLD) return;
     told.add(key);
-    log.warn({ broker, rule: to.rule.name, about, code }, `a message was refused: it ${message}`);
+    log.warn({ broker, rule: to.rule.name, about, code }, `a message was refused: ${words}`);
   }
 
   async function take(to: Counted, message: Incoming): Promise<void> {
@@ -108,7 +108,7 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
     else if (retain && !rule.retained) count.skipped += 1;
     else {
       const fault = topic.length > MAX_TOPIC ? `has more than ${MAX_TOPIC} characters` : faultOfTopic(topic);
-      if (fault) refuse(to, 'topic', topic.slice(0, 80), `has a topic that no device has: it ${fault}`);
+      if (fault) refuse(to, 'topic', topic.slice(0, 80), `no device has its topic, which ${fault}`);
       else await use(to, message, hubs, rule.apply(topic, payload, retain));
     }
   }
@@ -119,8 +119,9 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
       return;
     }
     const { device = '' } = outcome;
+    const about = device.slice(0, 80) || message.topic;
     const stranger = await whyNot(device, to.rule, outcome);
-    if (stranger) return refuse(to, stranger.code, device.slice(0, 80) || message.topic, stranger.message);
+    if (stranger) return refuse(to, stranger.code, about, stranger.words);
     // Before the check, which gives it its time.
     const isTimed = outcome.kind === 'reading' && !('ts' in outcome.reading);
     const frame: Frame = {
@@ -138,25 +139,27 @@ export function createInboundTelemetry(deps: InboundTelemetryDeps): InboundTelem
     to.count.readings += frame.readings.length;
     counts.accepted += frame.readings.length;
     counts.rejected += frame.rejected?.length ?? 0;
-    if (rejection) refuse(to, rejection.code, device, wordsOf(rejection));
+    if (rejection) refuse(to, rejection.code, about, wordsOf(rejection));
   }
 
   /** Why nothing may be stored of this device; undefined when something may. */
   async function whyNot(device: string, rule: Rule, outcome: Outcome) {
-    if (outcome.kind === 'refused' && outcome.device === undefined) return outcome;
-    if (!DEVICE_ID.test(device)) return { code: 'device', message: 'is no device id' };
+    if (outcome.kind === 'refused' && outcome.device === undefined)
+      return { code: outcome.code, words: wordsOf(outcome) };
+    if (!DEVICE_ID.test(device)) return { code: 'device', words: 'the name of its device is no device id' };
     // What fits no rule or no stream is no reason to add a device.
     if (!known(device) && rule.register && outcome.kind === 'reading' && !registering.has(device)) {
       const [misfit] = ingest.check(rule.stream, [{ ...outcome.reading }], now(), new Map()).rejected ?? [];
-      if (misfit) return { code: misfit.code, message: wordsOf(misfit) };
+      if (misfit) return { code: misfit.code, words: wordsOf(misfit) };
       register(device, rule);
     }
     // Those that follow wait for the same promise, so they stay in order; without one nobody waits.
     const pending = registering.get(device);
     if (pending) await pending;
     const row = known(device);
-    if (!row) return { code: 'not-found', message: 'is no device of this hub: hub devices add, or register: true' };
-    return row.enabled ? undefined : { code: 'device-disabled', message: 'is disabled' };
+    if (!row)
+      return { code: 'not-found', words: 'its device is no device of this hub: hub devices add, or register: true' };
+    return row.enabled ? undefined : { code: 'device-disabled', words: 'its device is disabled' };
   }
 
   function register(device: string, rule: Rule): void {
@@ -214,7 +217,8 @@ function hubsOf({ properties }: Incoming): string[] {
   return [properties.userProperties?.[HUBS_PROPERTY] ?? []].flat().filter((hub) => HUB_ID.test(hub));
 }
 
-const wordsOf = ({ path, message }: Rejection) => `${path.slice(1)} ${message}`.trim();
+/** A clause: what is wrong, in the field or in the whole. */
+const wordsOf = ({ path, message }: Pick<Rejection, 'path' | 'message'>) => `${path.slice(1) || 'it'} ${message}`;
 
 const kept = (rejection: Rejection): Rejection => withoutTokens(rejection);
 
