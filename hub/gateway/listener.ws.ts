@@ -18,6 +18,7 @@ import {
 } from './answers.http.ts';
 import type { TlsMaterial } from './certificates.tls.ts';
 import { certificateEndOf, certificateOf } from './client-certificate.tls.ts';
+import { HEARTBEAT_GROUPS, startHeartbeat } from './heartbeat.ts';
 import { createPeers, type PeerOptions } from './peers.net.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -59,8 +60,6 @@ const HANDSHAKE_MS = 10_000;
 const MAX_FRAGMENTS = 1_024;
 /** Sockets that may be at the door beyond those that are in. */
 const KNOCKING = 1_000;
-/** Connections are pinged in so many groups, one after the other, so that a heartbeat is no burst. */
-const HEARTBEAT_GROUPS = 32;
 const CLOSE_GRACE_MS = 3_000;
 const TAKEOVERS = { limit: 5, withinMs: 10_000 };
 /** For the hub's user and group: the proxy's user belongs to the group. */
@@ -208,20 +207,6 @@ function knockOf({ url = '/', headers, socket }: IncomingMessage, address: strin
     subprotocols: headers['sec-websocket-protocol'],
     ...(certificate && { certificate }),
   };
-}
-
-function startHeartbeat(links: Map<WsConnection, Session>, heartbeatMs: number): () => void {
-  let tick = 0;
-  const timer = setInterval(() => {
-    tick = (tick + 1) % HEARTBEAT_GROUPS;
-    const now = Date.now();
-    for (const [connection, session] of links) {
-      if (now >= connection.endsAt) session.close('certificate-invalid', 'it has expired');
-      if (connection.heartbeatGroup !== tick) continue;
-      if (!connection.ping()) session.close('silent', 'two pings went unanswered');
-    }
-  }, heartbeatMs / HEARTBEAT_GROUPS);
-  return () => clearInterval(timer);
 }
 
 async function sayGoodbye(open: Session[], spreadMs: number): Promise<void> {
