@@ -1,6 +1,6 @@
 /** Builds where readings end: the journal, the telemetry store and the quarantine. */
 import { join } from 'node:path';
-import { type Catalog, loadCatalog } from '../schemas/index.ts';
+import type { Catalog } from '../schemas/index.ts';
 import type { Config } from './config.ts';
 import { rollupsOf } from './config-store.ts';
 import type { HubStart } from './hub.ts';
@@ -28,9 +28,8 @@ export interface Storage {
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-/** Throws `UserError` for a mistake in a schema, `Unavailable` when a server must be there and is not. */
-export async function openStorage({ config, dataDir, log, stack }: HubStart): Promise<Storage> {
-  const catalog = loadCatalog(config.schemas.dir);
+/** Throws `Unavailable` when a server must be there and is not. */
+export async function openStorage({ config, catalog, dataDir, log, stack }: HubStart): Promise<Storage> {
   for (const file of catalog.replaced) log.info({ file }, 'a schema replaces the shipped one of its name');
   const { dir = join(dataDir, 'journal'), replayHours, ...journalOptions } = config.journal;
   const journal = await openJournal({ ...journalOptions, dir, replayMs: replayHours * HOUR_MS, log });

@@ -1,4 +1,5 @@
 /** The composition root: every part of a hub, from the end of the road to its beginning. Stopped in reverse. */
+import type { Catalog } from '../schemas/index.ts';
 import type { Config } from './config.ts';
 import { createGatewayCounts, type GatewayCounts } from './gateway/road.ts';
 import { type AlertParts, openAlerts } from './hub-alerts.ts';
@@ -17,6 +18,7 @@ import { takeLock } from './telemetry/journal-lock.ts';
 import { createLive, type Live } from './telemetry/live.ts';
 
 export interface HubOptions {
+  catalog: Catalog;
   dataDir: string;
   log: Log;
   version: string;

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import { loadCatalog, SchemaError } from '../schemas/index.ts';
+import { type Catalog, loadCatalog, SchemaError } from '../schemas/index.ts';
 import { type BridgeTestFlags, describeBridgeTest, runBridgeTest } from './cli/bridge-test.ts';
 import { registerCli } from './cli.ts';
 import { type Config, type ConfigSource, loadConfig, OPTIONS, type Option } from './config.ts';
@@ -45,8 +45,8 @@ program
     '\nExamples:\n  hub start\n  hub start --config config/production.yaml --data /var/lib/telemetry-hub\n  HUB_GATEWAY__PORT=9443 hub start',
   )
   .action(async (flags: ConfigFlags & { data: string }) => {
-    const { config } = readChecked(flags);
-    await run(config, resolve(flags.data));
+    const { config, catalog } = readChecked(flags);
+    await run(config, catalog, resolve(flags.data));
   });
 
 const configCommand = program.command('config').description('The configuration, without starting a hub.');
@@ -57,8 +57,8 @@ configCommand
   .option(...configFlag)
   .addHelpText('after', '\nExamples:\n  hub config check --config config/production.yaml')
   .action((flags: ConfigFlags) => {
-    const { config, file } = readChecked(flags);
-    const { streams, commands } = loadCatalog(config.schemas.dir);
+    const { file, catalog } = readChecked(flags);
+    const { streams, commands } = catalog;
     process.stdout.write(
       `${file ?? 'The defaults'}: no mistakes. ${streams.size} streams, ${commands.size} commands.\n`,
     );
@@ -96,12 +96,19 @@ describeBridgeTest(program.commands.find((command) => command.name() === 'bridge
   .option(...configFlag)
   .action(async (flags: ConfigFlags & BridgeTestFlags) => {
     const payload = flags.payload === '-' ? readFileSync(process.stdin.fd) : Buffer.from(flags.payload);
-    runBridgeTest(readChecked(flags).config, flags, payload);
+    const { config, catalog } = readChecked(flags);
+    runBridgeTest(config, catalog, flags, payload);
   });
 
-/** The same, held against the schemas that it names too. */
-const readChecked = (flags: ConfigFlags) =>
-  readConfig(flags, (config) => checkWithCatalog(config, loadCatalog(config.schemas.dir)));
+/** The same with the schemas that it names, held against them too. */
+function readChecked(flags: ConfigFlags): { config: Config; file: string | undefined; catalog: Catalog } {
+  let catalog!: Catalog;
+  const read = readConfig(flags, (config) => {
+    catalog = loadCatalog(config.schemas.dir);
+    return checkWithCatalog(config, catalog);
+  });
+  return { ...read, catalog };
+}
 
 /** Reads the file that --config, HUB_CONFIG or the default names, and checks it with the environment. */
 function readConfig(
@@ -121,7 +128,7 @@ function readConfig(
   }
 }
 
-async function run(config: Config, dataDir: string): Promise<void> {
+async function run(config: Config, catalog: Catalog, dataDir: string): Promise<void> {
   // Only here: the verbs that ask a running hub shall not wait for the parts of one to be loaded.
   const [{ startHub }, { createLog }] = await Promise.all([import('./hub.ts'), import('./kit/log.ts')]);
   hideSecrets(secretsOf(config));
@@ -132,7 +139,7 @@ async function run(config: Config, dataDir: string): Promise<void> {
     log.fatal({ err: error }, 'a bug: the hub stops here; it loses nothing that it acknowledged');
     process.exit(70);
   });
-  const hub = await startHub(config, { dataDir, log, version: VERSION });
+  const hub = await startHub(config, { catalog, dataDir, log, version: VERSION });
   const addressFile = join(dataDir, 'hub.json');
   let stopping = false;
   const stop = async (signal: string) => {

@@ -1,7 +1,7 @@
 /** `hub bridge test`: what the rules of a configuration make of a message; asks no hub and no broker. */
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { loadCatalog } from '../../schemas/index.ts';
+import type { Catalog } from '../../schemas/index.ts';
 import { brokerNames } from '../bridge/brokers.ts';
 import { faultOfTopic } from '../bridge/link/topic-name.ts';
 import { type Trial, tryRules } from '../bridge/rules/rule-trial.ts';
@@ -40,11 +40,10 @@ export function describeBridgeTest(bridge: Command): Command {
 }
 
 /** Prints what became of it; the exit code says whether that is a reading. Throws `UserError`. */
-export function runBridgeTest(config: Config, flags: BridgeTestFlags, payload: Buffer): void {
+export function runBridgeTest(config: Config, catalog: Catalog, flags: BridgeTestFlags, payload: Buffer): void {
   const { topic, broker, retain = false } = flags;
   const fault = faultOfTopic(topic);
   if (fault) throw new UserError(`--topic ${fault}: nothing can be published to it.`, EXIT.usage);
-  const catalog = loadCatalog(config.schemas.dir);
   const rules = openRules({ config }, { catalog }, brokerNames(config.mqtt));
   if (broker !== undefined && !brokerNames(config.mqtt).includes(broker))
     throw new UserError(
